@@ -1,0 +1,1 @@
+"""Bellhop: the right text to the right person at the right moment."""

@@ -1,0 +1,1 @@
+"""What every route of the JSON API shares; knows no feature."""

@@ -1,0 +1,89 @@
+"""Is the process alive, can it do its work, and how is it doing."""
+
+import hmac
+from collections.abc import Callable
+
+import redis
+from flask import Blueprint, Response, jsonify, request
+from rq import Worker
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from app import clock, metrics, queue
+from app.database import reading
+from app.errors import Unauthorized
+from app.extensions import redis_client, settings
+from app.settings import is_loopback
+
+blueprint = Blueprint("health", __name__)
+MAX_HEARTBEAT_AGE_S = 15
+
+
+@blueprint.get("/healthz")
+def healthz() -> Response:
+    """This process answers."""
+    return jsonify({"status": "ok"})
+
+
+@blueprint.get("/readyz")
+def readyz() -> Response:
+    """200 only while the database, Redis, a scheduler and a worker are there. Accepting messages needs the database
+    only.
+    """
+    checks = {
+        name: _outcome(check)
+        for name, check in (
+            ("database", _database),
+            ("redis", _redis),
+            ("scheduler", _scheduler),
+            ("worker", _worker),
+        )
+    }
+    ready = all(outcome == "ok" for outcome in checks.values())
+    response = jsonify({"status": "ok" if ready else "not ready", "checks": checks})
+    response.status_code = 200 if ready else 503
+    return response
+
+
+def _outcome(check: Callable[[], str]) -> str:
+    try:
+        return check()
+    except (SQLAlchemyError, redis.RedisError) as error:
+        # The class says enough; the text may hold an address or a password.
+        return f"does not answer ({type(error).__name__})"
+
+
+def _database() -> str:
+    with reading() as session:
+        session.execute(text("SELECT 1"))
+    return "ok"
+
+
+def _redis() -> str:
+    redis_client().ping()
+    return "ok"
+
+
+def _scheduler() -> str:
+    beat = redis_client().get(queue.HEARTBEAT_KEY)
+    if not isinstance(beat, bytes):
+        return "no scheduler is running"
+    age = clock.now().timestamp() - float(beat)
+    return "ok" if age <= MAX_HEARTBEAT_AGE_S else f"last heartbeat {age:.0f} s ago"
+
+
+def _worker() -> str:
+    send_queue = queue.rq_queue(queue.SEND_QUEUE)
+    return "ok" if Worker.count(queue=send_queue) else "no worker is running"
+
+
+@blueprint.get("/metrics")
+def prometheus() -> Response:
+    """Prometheus' text format. From elsewhere only with ``METRICS_TOKEN``."""
+    config = settings()
+    token = config.metrics_token.get_secret_value() if config.metrics_token else None
+    given = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+    local = config.is_local and is_loopback(request.remote_addr or "")
+    if not local and not (token and hmac.compare_digest(given.encode(), token.encode())):
+        raise Unauthorized("Use the header Authorization: Bearer METRICS_TOKEN.")
+    return Response(metrics.render(redis_client()), content_type="text/plain; version=0.0.4; charset=utf-8")

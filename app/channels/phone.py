@@ -1,0 +1,91 @@
+"""Phone numbers: whether an address may be used, which channel it belongs to, and how it looks in a log.
+
+The form is E.164 as Twilio asks for it (twilio.com/docs/glossary/what-e164): ``+``, no leading zero, at most
+15 digits, ASCII only; ``whatsapp:`` before it names the channel (twilio.com/docs/whatsapp/api). Whether a
+number can exist is judged by Google's libphonenumber.
+"""
+
+import re
+from typing import Literal
+
+import phonenumbers
+from phonenumbers import ValidationResult
+
+Strictness = Literal["e164", "possible", "valid"]
+Channel = Literal["sms", "whatsapp"]
+
+WHATSAPP = "whatsapp:"
+
+_ADDRESS = re.compile(r"(?:whatsapp:)?\+[1-9][0-9]{1,14}")
+
+# A plus sign, also as it stands in a URL (%2B) or in a URL inside a URL (%252B), and the digits that follow
+# it. More than 15 digits are no phone number, but a phone number with more digits behind it still has to be
+# hidden.
+_PLUS_DIGITS = re.compile(r"(\+|%(?:25)*2[Bb])([0-9]{7,})")
+# The same without the plus sign, but not inside a word: the ids of Twilio are hexadecimal.
+_BARE_DIGITS = re.compile(r"(?<![0-9A-Za-z*+.])([0-9]{8,15})(?![0-9A-Za-z])")
+
+_FORM = "must be a phone number in E.164 form: a plus sign, the country code and the number, such as +61400000549"
+_NO_SUCH_COUNTRY = "starts with a country code that does not exist"
+_TOO_SHORT = "is too short for its country"
+_TOO_LONG = "is too long for its country"
+_UNPARSABLE = {
+    phonenumbers.NumberParseException.INVALID_COUNTRY_CODE: _NO_SUCH_COUNTRY,
+    phonenumbers.NumberParseException.TOO_LONG: _TOO_LONG,
+}
+_NOT_POSSIBLE = {
+    ValidationResult.INVALID_COUNTRY_CODE: _NO_SUCH_COUNTRY,
+    ValidationResult.TOO_SHORT: _TOO_SHORT,
+    ValidationResult.TOO_LONG: _TOO_LONG,
+    ValidationResult.INVALID_LENGTH: "has a length that its country does not use",
+    ValidationResult.IS_POSSIBLE_LOCAL_ONLY: "lacks its area code",
+}
+
+
+def check_address(value: str, strictness: Strictness) -> str | None:
+    """What is wrong with an address, as a sentence that follows the name of its field; None where nothing is.
+
+    ``e164`` looks at the form only, ``possible`` also at the length that the country uses, ``valid`` also at
+    the ranges that the country has given out.
+    """
+    if not _ADDRESS.fullmatch(value):
+        return _FORM
+    if strictness == "e164":
+        return None
+    try:
+        number = phonenumbers.parse(value.removeprefix(WHATSAPP))
+    except phonenumbers.NumberParseException as error:
+        return _UNPARSABLE.get(error.error_type, _TOO_SHORT)
+    wrong: str | None = _NOT_POSSIBLE.get(phonenumbers.is_possible_number_with_reason(number))
+    if wrong is None and strictness == "valid" and not phonenumbers.is_valid_number(number):
+        return "is not a number that its country has given out"
+    return wrong
+
+
+def channel_of(address: str) -> Channel:
+    """The channel that an address belongs to."""
+    return "whatsapp" if address.startswith(WHATSAPP) else "sms"
+
+
+def mask(text: str) -> str:
+    """A text with every phone number in it hidden but for its first and last digits: ``+61*****549``.
+
+    Linear in the length of the text, and cheap where there is nothing to hide: it runs on every log line.
+    """
+    if "+" not in text and "%" not in text:
+        return text
+    return _PLUS_DIGITS.sub(_hidden, text)
+
+
+def mask_bare(text: str) -> str:
+    """`mask`, and digits without a plus sign as well: for sentences that others wrote."""
+    return _BARE_DIGITS.sub(lambda match: _shortened(match[1]), mask(text))
+
+
+def _hidden(match: re.Match[str]) -> str:
+    return match[1] + _shortened(match[2])
+
+
+def _shortened(digits: str) -> str:
+    # Of a short number the last digits would be most of it.
+    return f"{digits[:2]}*****{digits[-3:] if len(digits) > 9 else digits[-1:]}"

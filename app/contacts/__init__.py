@@ -1,0 +1,1 @@
+"""People: who may be written to and who must not."""

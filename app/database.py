@@ -1,0 +1,129 @@
+"""The SQL database: base class, column types, and the two kinds of unit of work.
+
+`reading` and `writing` are the only ways in which the core touches the database. Each is one short transaction on its
+own connection; nothing is held while a provider is called. On SQLite a writing transaction begins IMMEDIATE: a
+deferred one that reads first and writes later is refused with SQLITE_BUSY whenever somebody else wrote in between.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import JSON, DateTime, Engine, MetaData, TypeDecorator, event
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine import URL, Connection, Dialect, make_url
+from sqlalchemy.orm import DeclarativeBase, Session, registry
+
+# Constraints need names so that SQLite's batch migrations can find them.
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+JsonColumn = JSON().with_variant(JSONB(), "postgresql")
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An instant: aware in Python, ``timestamptz`` on PostgreSQL, naive UTC text with microseconds on SQLite."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse naive times: they are a defect, whatever the zone of the machine."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a naive datetime has no place in the database")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Always aware, always UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    """Base of every model."""
+
+    registry = registry(
+        metadata=MetaData(naming_convention=NAMING),
+        type_annotation_map={datetime: UtcDateTime, dict[str, Any]: JsonColumn, list[str]: JsonColumn},
+    )
+
+
+db = SQLAlchemy(model_class=Base)
+
+
+def engine_options(url: str | URL) -> dict[str, Any]:
+    """Pool and time-outs for a database URL: no call to the database may wait for ever."""
+    if make_url(url).get_backend_name() == "sqlite":
+        return {"connect_args": {"timeout": 15}}
+    return {
+        "pool_size": 10,
+        "max_overflow": 10,
+        "pool_timeout": 5,
+        "pool_pre_ping": True,
+        "connect_args": {
+            "connect_timeout": 5,
+            "options": "-c statement_timeout=30000 -c lock_timeout=10000 -c idle_in_transaction_session_timeout=60000",
+        },
+    }
+
+
+def prepare_engine(engine: Engine) -> None:
+    """Set SQLite up for several processes: WAL, full durability, explicit BEGIN."""
+    if engine.dialect.name != "sqlite":
+        return
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: Any, _record: Any) -> None:
+        # The driver's own transaction handling is switched off; _on_begin says BEGIN.
+        connection.isolation_level = None
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=15000"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _on_begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@contextmanager
+def reading() -> Iterator[Session]:
+    """A short transaction that reads; rolled back at the end."""
+    with Session(db.engine, expire_on_commit=False) as session:
+        yield session
+
+
+@contextmanager
+def writing() -> Iterator[Session]:
+    """A short transaction that writes; committed at the end, rolled back on an exception."""
+    with Session(db.engine, expire_on_commit=False) as session:
+        session.connection(execution_options={"writes": True})
+        yield session
+        session.commit()
+
+
+def insert_ignore(session: Session, table: Any, rows: list[dict[str, Any]], *, returning: Any) -> list[Any]:
+    """INSERT … ON CONFLICT DO NOTHING; returns one column of the rows that went in.
+
+    The unique index decides, not a look beforehand: of several who try at once exactly one wins (seed 003's rule).
+    """
+    if session.get_bind().dialect.name == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+        statement: Any = sqlite_insert(table)
+    else:
+        from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+
+        statement = postgresql_insert(table)
+    statement = statement.on_conflict_do_nothing().returning(returning)
+    return list(session.scalars(statement, rows))

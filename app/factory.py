@@ -1,0 +1,73 @@
+"""Building the app from its parts."""
+
+import re
+
+from flask import Flask, g, request
+from flask.wrappers import Response
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from app import database
+from app.api import errors, health
+from app.api.endpoint import LARGE
+from app.api.rate_limit import init_rate_limit, limiter
+from app.contacts import models as _contact_models  # noqa: F401
+from app.extensions import init_extensions, migrate
+from app.ids import new_id
+from app.messages import recurring_views, views
+from app.settings import Settings, load
+from app.webhooks import sandbox_views
+from app.webhooks import views as webhook_views
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """The JSON API, the webhooks and the health routes on one database and one Redis."""
+    settings = settings or load()
+    app = Flask("app")
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.config.update(
+        SECRET_KEY=settings.load_secret_key(),
+        SQLALCHEMY_DATABASE_URI=settings.database_url,
+        SQLALCHEMY_ENGINE_OPTIONS=database.engine_options(settings.database_url),
+        MAX_CONTENT_LENGTH=LARGE,
+        MAX_FORM_MEMORY_SIZE=LARGE,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_SECURE=settings.base_url.startswith("https://"),
+    )
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    init_extensions(app, settings)
+    database.db.init_app(app)
+    migrate.init_app(app, database.db)
+    with app.app_context():
+        database.prepare_engine(database.db.engine)
+    _name_requests(app)  # first, so that its after_request sees the finished answer
+    errors.init_errors(app)
+    init_rate_limit(app, settings)
+    limits = f"{settings.rate_limit or 1} per minute"
+    for blueprint in (views.trigger, recurring_views.blueprint, sandbox_views.blueprint):
+        limiter.limit(limits)(blueprint)
+        app.register_blueprint(blueprint)
+    for blueprint in (webhook_views.blueprint, health.blueprint):
+        app.register_blueprint(blueprint)
+    return app
+
+
+def _name_requests(app: Flask) -> None:
+    """Give each request an id that is in its answer and in every log line about it."""
+
+    @app.before_request
+    def _begin() -> None:
+        given = request.headers.get("X-Request-Id", "")
+        g.request_id = given if _REQUEST_ID.fullmatch(given) else new_id()
+
+    @app.after_request
+    def _end(response: Response) -> Response:
+        response.headers["X-Request-Id"] = g.get("request_id", "")
+        response.headers.setdefault("X-Content-Type-Options", "nosniff")
+        if response.status_code not in (429, 503):
+            response.headers.pop("Retry-After", None)  # Flask-Limiter adds it to successes too
+        return response

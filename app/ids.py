@@ -1,0 +1,37 @@
+"""Ids: time-ordered for rows, deterministic for jobs.
+
+Row ids are UUIDv7 (RFC 9562) written as 32 hex digits: rows made together lie together in the index, and a table can
+be partitioned by time on its primary key. Job ids are what the caller sees; where the caller gave an
+idempotency key they follow from it, so that a repeated request names the same job.
+"""
+
+import hashlib
+import re
+import secrets
+import time
+
+JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+"""What RQ accepts as an id, and so what we accept."""
+
+
+def new_id() -> str:
+    """A new row id: 48 bits of milliseconds, then random bits, in the UUIDv7 layout."""
+    milliseconds = time.time_ns() // 1_000_000
+    random_a, random_b = secrets.randbits(12), secrets.randbits(62)
+    return f"{milliseconds << 80 | 0x7 << 76 | random_a << 64 | 0b10 << 62 | random_b:032x}"
+
+
+def job_id(row_id: str) -> str:
+    """The public job id of a message that the caller did not name."""
+    return f"job_{row_id}"
+
+
+def message_id(row_id: str) -> str:
+    """The public message id."""
+    return f"msg_{row_id}"
+
+
+def keyed_job_id(workspace_id: str, route: str, idempotency_key: str, index: int = 0) -> str:
+    """The public job id that follows from an idempotency key; ``index`` tells the items of a bulk apart."""
+    text = "\0".join((workspace_id, route, idempotency_key, str(index)))
+    return f"job_{hashlib.sha256(text.encode()).hexdigest()[:32]}"

@@ -1,0 +1,205 @@
+"""Asking the provider: what became of an unknown message, and how an accepted one is doing.
+
+An unknown message is looked up in the provider's own log at least twice, ten seconds apart and not before half a minute
+has passed, before anybody sends it again (``decisions.after_lookup``). Each look is claimed by a conditional
+UPDATE, so that two workers cannot look at the same time and resend twice.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session, aliased
+
+from app import clock, metrics, queue
+from app.channels.base import Provider, ProviderRecord, ProviderUnavailable
+from app.channels.registry import provider as current_provider
+from app.database import reading, writing
+from app.extensions import settings
+from app.logs import get_logger
+from app.messages import decisions, status
+from app.messages.delivery import standing
+from app.messages.models import Attempt, Message
+from app.messages.states import Status
+from app.workspaces.models import Workspace
+
+SETTLED_REFUSALS = (
+    "permanent",
+    "opted_out",
+    "transient",
+    "throttled",
+    "unreachable",
+    "configuration",
+    "given_back",
+)
+"""Outcomes after which the provider cannot have the message."""
+CLOCK_SLACK = timedelta(seconds=2)
+"""The provider's ``date_created`` has whole seconds, and its clock is not ours."""
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    message: Message
+    attempt: Attempt
+    since: datetime
+    hold: bool
+
+
+def reconcile(message_id: str) -> None:
+    """Look an unknown message up, and settle it if the log tells enough."""
+    provider = current_provider()
+    look = _begin_look(message_id, provider)
+    if look is None:
+        return
+    message = look.message
+    try:
+        records = provider.find(to=message.to_address, sender=message.from_address, since=look.since)
+    except ProviderUnavailable as error:
+        log.warning("provider's log cannot be read", message_id=message.id, error=str(error))
+        _conclude(look, decisions.after_failed_lookup(tried_at=look.attempt.started_at, now=clock.now()), looks=0)
+        return
+    record = _match(message, records)
+    now = clock.now()
+    if record is not None:
+        with writing() as session:
+            status.bind_acceptance(session, look.attempt.id, record.provider_message_id, record.status, now)
+        log.info("unknown message found at the provider", message_id=message.id)
+        return
+    looks = message.checks + 1
+    decision = decisions.after_lookup(
+        standing(message), looks=looks, tried_at=look.attempt.started_at, hold=look.hold, now=now
+    )
+    _conclude(look, decision, looks=looks)
+
+
+def _begin_look(message_id: str, provider: Provider) -> _Look | None:
+    now = clock.now()
+    with writing() as session:
+        message = session.scalar(
+            update(Message)
+            .where(Message.id == message_id, Message.status == Status.UNKNOWN, Message.next_check_at <= now)
+            # Should this worker die, somebody else looks after its time-out.
+            .values(next_check_at=now + timedelta(seconds=provider.timeout_s + 20))
+            .returning(Message)
+        )
+        if message is None:
+            return None
+        if _twin_is_sending(session, message):
+            message.next_check_at = now + timedelta(seconds=5)
+            return None
+        tries = session.scalars(select(Attempt).where(Attempt.message_id == message.id).order_by(Attempt.number)).all()
+        doubtful = [attempt for attempt in tries if attempt.outcome not in SETTLED_REFUSALS]
+        workspace = session.get_one(Workspace, message.workspace_id)
+        since = min(attempt.started_at for attempt in doubtful or tries) - CLOCK_SLACK
+        return _Look(message, tries[-1], since, workspace.on_unknown == "hold")
+
+
+def _twin_is_sending(session: Session, message: Message) -> bool:
+    """An equal text to the same person is on its way: a record in the log could be either's, so wait for its answer."""
+    twin = aliased(Message)
+    query = select(twin.id).where(
+        twin.to_address == message.to_address,
+        twin.content_hash == message.content_hash,
+        twin.status == Status.SENDING,
+        twin.id != message.id,
+    )
+    return session.scalar(query.limit(1)) is not None
+
+
+def _match(message: Message, records: list[ProviderRecord]) -> ProviderRecord | None:
+    """The oldest record with our text whose id no other message has."""
+    # A trial account prefixes each text, hence endswith; surrounding space does not survive everywhere.
+    text = message.body.strip()
+    candidates = [record for record in records if record.body.strip().endswith(text)]
+    if not candidates:
+        return None
+    found = [record.provider_message_id for record in candidates]
+    with reading() as session:
+        bound = set(session.scalars(select(Attempt.provider_message_id).where(Attempt.provider_message_id.in_(found))))
+    free = [record for record in candidates if record.provider_message_id not in bound]
+    return min(free, key=lambda record: record.created_at, default=None)
+
+
+def _conclude(look: _Look, decision: decisions.Decision, *, looks: int) -> None:
+    now = clock.now()
+    nudges: list[queue.Nudge] = []
+    with writing() as session:
+        match decision:
+            case decisions.LookUp(at):
+                _settle(session, look, next_check_at=at, checks=looks or look.message.checks)
+            case decisions.Fail(reason):
+                if _settle(session, look, status=Status.FAILED, reason=reason, finished_at=now, next_check_at=None):
+                    metrics.failed.inc(reason, "")
+                    log.error("unknown message given up", message_id=look.message.id, reason=reason.value)
+            case decisions.Retry(at):
+                row = _settle(
+                    session,
+                    look,
+                    status=Status.SCHEDULED,
+                    scheduled_at=at,
+                    revision=Message.revision + 1,
+                    attempts_uncounted=Message.attempts_uncounted + 1,
+                    next_check_at=None,
+                    checks=0,
+                )
+                if row is not None:
+                    session.execute(
+                        update(Attempt)
+                        .where(Attempt.id == look.attempt.id, Attempt.provider_message_id.is_(None))
+                        .values(outcome="not_accepted")
+                    )
+                    nudges = [queue.send_nudge(row.id, row.revision, at)]
+                    log.info("unknown message was not accepted, sending again", message_id=row.id)
+            case decisions.PauseAccount():
+                raise AssertionError("a look-up pauses nothing")
+    queue.try_add(nudges)
+
+
+def _settle(session: Session, look: _Look, **values: object) -> Message | None:
+    return session.scalar(
+        update(Message)
+        .where(
+            Message.id == look.message.id,
+            Message.status == Status.UNKNOWN,
+            Message.attempt == look.message.attempt,
+        )
+        .values(**values)
+        .returning(Message)
+        .execution_options(populate_existing=True)
+    )
+
+
+def refresh(message_id: str) -> None:
+    """Pull the status of an accepted message whose reports may have been lost."""
+    provider = current_provider()
+    now = clock.now()
+    with writing() as session:
+        message = session.scalar(
+            update(Message)
+            .where(Message.id == message_id, Message.status == Status.SENT, Message.next_check_at <= now)
+            .values(next_check_at=now + timedelta(seconds=provider.timeout_s + 20), checks=Message.checks + 1)
+            .returning(Message)
+        )
+    if message is None or message.provider_message_id is None or message.sent_at is None:
+        return
+    try:
+        record = provider.fetch(message.provider_message_id)
+    except ProviderUnavailable as error:
+        log.warning("status cannot be pulled", message_id=message.id, error=str(error))
+        record = None
+    if record is not None:
+        raw = {"source": "pull", "status": record.status, "error_message": record.error_message}
+        status.apply_report(
+            status.Report(provider.name, record.provider_message_id, record.status, None, record.error_code, raw)
+        )
+    again = decisions.next_pull(
+        message.checks, message.sent_at, clock.now(), callbacks=settings().status_callbacks_reach_us
+    )
+    with writing() as session:
+        session.execute(
+            update(Message)
+            .where(Message.id == message_id, Message.status == Status.SENT, Message.next_check_at.is_not(None))
+            .values(next_check_at=again)
+        )

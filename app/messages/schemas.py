@@ -1,0 +1,303 @@
+"""What the message routes take and give: seed 001's fields and words, exactly."""
+
+import re
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
+
+from app.api.body import ApiModel
+from app.channels.segments import utf16_length
+
+MAX_BODY = 1600
+"""Characters as Twilio counts them, UTF-16 code units (twilio.com/docs/api/errors/21617)."""
+MAX_MEDIA = 10
+"""twilio.com/docs/api/errors/21623."""
+MAX_BULK = 1000
+
+ADDRESS_PATTERN = r"^(whatsapp:)?\+[1-9][0-9]{1,14}$"
+_TIME = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?([Zz]|[+-][0-9]{2}:?[0-9]{2})?"
+)
+
+
+class GivenTime:
+    """A time as the caller wrote it, and the instant that it means."""
+
+    __slots__ = ("at", "text")
+
+    def __init__(self, text: str, at: datetime) -> None:
+        self.text = text
+        self.at = at
+
+
+def parse_time(value: Any) -> GivenTime:
+    """ISO 8601 with an offset. A naive time is refused: nobody can know which clock it was read from."""
+    if not isinstance(value, str) or len(value) > 40 or not _TIME.fullmatch(value):
+        raise ValueError("must be an ISO 8601 date and time such as 2026-05-11T16:00:00+10:00")
+    try:
+        at = datetime.fromisoformat(value.upper().replace(" ", "T"))
+    except ValueError:
+        raise ValueError("is not a date and time that exists") from None
+    if at.tzinfo is None:
+        raise ValueError("needs an offset from UTC, such as +10:00 or Z")
+    if not 1 < at.year < 9999:
+        raise ValueError("is not a year that we can plan for")
+    return GivenTime(value, at)
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("must be a number")
+    return value
+
+
+def _body(value: str) -> str:
+    if utf16_length(value) > MAX_BODY:
+        raise ValueError(f"must be at most {MAX_BODY} characters (UTF-16 units, as Twilio counts)")
+    return value
+
+
+def _media(value: Any) -> Any:
+    urls = [value] if isinstance(value, str) else value
+    if not isinstance(urls, list) or not all(isinstance(url, str) for url in urls):
+        raise ValueError("must be a URL or a list of URLs")
+    if len(urls) > MAX_MEDIA:
+        raise ValueError(f"must be at most {MAX_MEDIA} URLs")
+    for url in urls:
+        try:
+            parts = urlsplit(url)
+            good = parts.scheme in ("http", "https") and bool(parts.hostname)
+        except ValueError:
+            good = False
+        if not good or len(url) > 2048 or any(c.isspace() or not c.isprintable() for c in url):
+            raise ValueError("must be http or https URLs of at most 2048 characters")
+    return urls
+
+
+WorkspaceId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:@-]{1,64}$"), Field(examples=["ws_123"])]
+JobId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,128}$"), Field(examples=["job_xyz"])]
+Address = Annotated[str, StringConstraints(pattern=ADDRESS_PATTERN), Field(examples=["+1234567890"])]
+Body = Annotated[str, StringConstraints(max_length=MAX_BODY), AfterValidator(_body), Field(examples=["Hello"])]
+Minutes = Annotated[
+    float,
+    BeforeValidator(_number),
+    Field(gt=0, le=2 * 366 * 24 * 60, allow_inf_nan=False, description="Minutes from now; fractions are fine."),
+]
+Time = Annotated[
+    GivenTime,
+    BeforeValidator(parse_time),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "format": "date-time",
+            "description": "ISO 8601 with an offset; echoed as it was given.",
+        }
+    ),
+]
+MediaUrl = Annotated[
+    list[str],
+    BeforeValidator(_media),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "format": "uri", "maxLength": 2048},
+                {
+                    "type": "array",
+                    "items": {"type": "string", "format": "uri", "maxLength": 2048},
+                    "maxItems": 10,
+                },
+            ]
+        }
+    ),
+]
+Reference = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+
+
+class _Arbitrary(ApiModel):
+    model_config = ApiModel.model_config | {"arbitrary_types_allowed": True}
+
+
+class Content(_Arbitrary):
+    """What to send to whom."""
+
+    to: Address
+    body: Body
+    media_url: MediaUrl = Field(default_factory=list)
+    from_number: Address | None = None
+
+    @model_validator(mode="after")
+    def _something_to_say(self) -> "Content":
+        if not self.body.strip() and not self.media_url:
+            raise ValueError("body must not be empty unless there is a mediaUrl")
+        return self
+
+
+class _Single(Content):
+    workspace_id: WorkspaceId
+    valid_until: Time | None = Field(
+        None,
+        description="After this instant the message is not sent any more. Default: four hours after it is due.",
+    )
+    metadata: dict[str, Any] = Field(default_factory=dict, description="Kept with the message, never sent.")
+
+
+class SendSms(_Single):
+    """Send now."""
+
+
+class ScheduleDelay(_Single):
+    """Send after some minutes."""
+
+    delay_minutes: Minutes
+
+
+class ScheduleUntil(_Single):
+    """Send at a time."""
+
+    scheduled_time: Time
+
+
+class BulkItem(Content):
+    """One message of a bulk: either ``scheduledTime`` or ``delayMinutes``."""
+
+    scheduled_time: Time | None = None
+    delay_minutes: Minutes | None = None
+    reference: Reference | None = None
+
+    @model_validator(mode="after")
+    def _one_time(self) -> "BulkItem":
+        if (self.scheduled_time is None) == (self.delay_minutes is None):
+            raise ValueError("give either scheduledTime or delayMinutes")
+        return self
+
+
+class ScheduleBulk(ApiModel):
+    """Up to 1,000 messages; each is judged on its own."""
+
+    workspace_id: WorkspaceId
+    from_number: Address | None = None
+    messages: Annotated[
+        list[Any],
+        Field(min_length=1, max_length=MAX_BULK),
+        WithJsonSchema(
+            {
+                "type": "array",
+                "items": {"$ref": "#/components/schemas/BulkItem"},
+                "minItems": 1,
+                "maxItems": MAX_BULK,
+            }
+        ),
+    ]
+
+
+class JobRef(ApiModel):
+    """A job of a workspace."""
+
+    job_id: JobId
+    workspace_id: WorkspaceId
+
+
+class Reschedule(_Arbitrary):
+    """A new time for a job that has not gone out: either ``scheduledTime`` or ``delayMinutes``."""
+
+    job_id: JobId
+    workspace_id: WorkspaceId
+    scheduled_time: Time | None = None
+    delay_minutes: Minutes | None = None
+
+    @model_validator(mode="after")
+    def _one_time(self) -> "Reschedule":
+        if (self.scheduled_time is None) == (self.delay_minutes is None):
+            raise ValueError("give either scheduledTime or delayMinutes")
+        return self
+
+
+def plain(payload: ApiModel) -> dict[str, Any]:
+    """A request as plain JSON values: what an idempotency key is compared by."""
+    return payload.model_dump(mode="json", by_alias=True, fallback=lambda value: getattr(value, "text", str(value)))
+
+
+# Answers
+
+
+class Sent(ApiModel):
+    """The answer of send-sms."""
+
+    job_id: str
+    status: Literal["processing"]
+    message_id: str
+
+
+class Scheduled(ApiModel):
+    """The answer of schedule-delay, schedule-until and reschedule-job."""
+
+    job_id: str
+    status: Literal["scheduled"]
+    scheduled_time: str
+
+
+class Cancelled(ApiModel):
+    """The answer of cancel-job."""
+
+    job_id: str
+    status: Literal["cancelled"]
+
+
+JobStatus = Literal["scheduled", "processing", "completed", "cancelled", "failed"]
+MessageStatus = Literal["pending", "sent", "delivered", "undelivered", "read", "failed"]
+
+
+class JobState(ApiModel):
+    """The answer of job-status. ``reason`` says why a message did not go out."""
+
+    job_id: str
+    status: JobStatus
+    scheduled_time: str
+    completed_time: str | None
+    message_status: MessageStatus
+    reason: str | None = None
+
+
+class ItemError(ApiModel):
+    """What is wrong with one item of a bulk."""
+
+    code: str
+    message: str
+    fields: dict[str, list[str]]
+
+
+class BulkAccepted(ApiModel):
+    """An item that was accepted."""
+
+    index: int
+    success: Literal[True] = True
+    job_id: str
+    message_id: str
+    status: Literal["scheduled"] = "scheduled"
+    scheduled_time: str
+    reference: str | None = None
+
+
+class BulkRejected(ApiModel):
+    """An item that was not."""
+
+    index: int
+    success: Literal[False] = False
+    error: ItemError
+
+
+class BulkAnswer(ApiModel):
+    """A verdict for each item, in the order of the request."""
+
+    accepted: int
+    rejected: int
+    results: list[BulkAccepted | BulkRejected]

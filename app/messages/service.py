@@ -1,0 +1,328 @@
+"""Accepting, cancelling and moving messages: what the API and the panel call.
+
+Functions that take a session write into the caller's transaction; what they return tells the caller which nudges to
+add once it is committed.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.orm import Session
+
+from app import clock, ids, metrics, queue
+from app.channels.phone import channel_of, check_address
+from app.channels.segments import count_segments
+from app.database import insert_ignore, writing
+from app.errors import Conflict, NotFound, invalid_field
+from app.extensions import settings
+from app.messages.models import Message
+from app.messages.states import Reason, Status
+from app.settings import Settings
+from app.workspaces import service as workspaces
+from app.workspaces.models import Workspace
+
+DEFAULT_VALIDITY = timedelta(hours=4)
+MAX_AHEAD = timedelta(days=731)
+"""Two years; a message for a later time is a typing error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A message as it was asked for, checked and ready to be stored."""
+
+    workspace_id: str
+    to: str
+    sender: str
+    body: str
+    due_at: datetime
+    due_text: str
+    valid_until: datetime
+    media_urls: Sequence[str] = ()
+    reference: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    job_id: str | None = None
+    retry_policy: str = "default"
+    recurrence_id: str | None = None
+    occurrence_key: str | None = None
+    skipped: Reason | None = None
+    """Recorded only: why it will not be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A row that was written, with what is needed to answer and to nudge."""
+
+    id: str
+    job_id: str
+    due_at: datetime
+    due_text: str
+
+    def nudge(self) -> queue.Nudge:
+        """The job that will send it."""
+        return queue.send_nudge(self.id, 0, self.due_at)
+
+
+class SenderBook:
+    """Which sender each message of one request uses (resolution D26): the request's, else the workspace's, else ours.
+
+    Read once per request, so that a bulk of 1,000 asks the database once.
+    """
+
+    def __init__(self, session: Session, workspace_id: str, config: Settings | None = None) -> None:
+        self._config = config or settings()
+        self._workspace = session.get_one(Workspace, workspace_id)
+        self._allowed = workspaces.senders_of(session, workspace_id)
+        self._session = session
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The workspace's time zone."""
+        return ZoneInfo(self._workspace.timezone)
+
+    def choose(self, to: str, requested: str | None) -> str:
+        """The sender for a recipient.
+
+        Raises:
+            Invalid: ``fromNumber`` is missing, not the workspace's, or of another channel than ``to``.
+        """
+        config = self._config
+        sender = requested or self._workspace.default_sender or config.twilio_from_number
+        if sender is None:
+            if config.twilio_messaging_service_sid:
+                return config.twilio_messaging_service_sid
+            raise invalid_field("fromNumber", "is required: this workspace has no default sender")
+        if channel_of(sender) != channel_of(to):
+            raise invalid_field("fromNumber", "must be a whatsapp: address if and only if `to` is one")
+        if sender not in self._allowed and sender != config.twilio_from_number:
+            if config.sms_provider != "sandbox":
+                raise invalid_field("fromNumber", "is not one of this workspace's senders")
+            # The sandbox takes any number, and remembers it so that replies find their workspace.
+            workspaces.add_sender(self._session, self._workspace.id, channel_of(sender), sender)
+            self._allowed.add(sender)
+        return sender
+
+
+def check_recipient(to: str) -> None:
+    """Judge a number as strictly as ``PHONE_STRICTNESS`` says.
+
+    Raises:
+        Invalid: naming ``to``.
+    """
+    problem = check_address(to, settings().phone_strictness)
+    if problem:
+        raise invalid_field("to", problem)
+
+
+def check_due(due_at: datetime, now: datetime, name: str = "scheduledTime") -> None:
+    """A due time lies in the future, and not more than two years ahead.
+
+    Raises:
+        Invalid: naming the field.
+    """
+    if due_at <= now:
+        raise invalid_field(name, "is in the past")
+    if due_at > now + MAX_AHEAD:
+        raise invalid_field(name, "is more than two years ahead")
+
+
+def time_text(at: datetime, zone: ZoneInfo) -> str:
+    """An instant as we write it when the caller gave none: in the workspace's zone, to the millisecond."""
+    return at.astimezone(zone).isoformat(timespec="milliseconds")
+
+
+def content_hash(body: str, media_urls: Sequence[str]) -> str:
+    """Tells equal texts to one person apart from different ones."""
+    return hashlib.sha256("\0".join((body, *media_urls)).encode()).hexdigest()[:32]
+
+
+def store(session: Session, drafts: Sequence[Draft]) -> list[Stored]:
+    """Write drafts as rows, all in one statement."""
+    rows = _rows(session, drafts)
+    if rows:
+        session.execute(insert(Message), rows)
+    return _stored(rows)
+
+
+def store_occurrences(session: Session, drafts: Sequence[Draft]) -> list[Stored]:
+    """Write occurrences of a recurrence; those that have their row already are left alone (the unique key decides)."""
+    rows = _rows(session, drafts)
+    new = set(insert_ignore(session, Message, rows, returning=Message.id)) if rows else set()
+    return _stored([row for row in rows if row["id"] in new and row["status"] == Status.SCHEDULED])
+
+
+def _stored(rows: Sequence[dict[str, Any]]) -> list[Stored]:
+    for row in rows:
+        metrics.accepted.inc(row["channel"])
+    return [Stored(row["id"], row["job_id"], row["due_at"], row["due_text"]) for row in rows]
+
+
+def _rows(session: Session, drafts: Sequence[Draft]) -> list[dict[str, Any]]:
+    now = clock.now()
+    taken = _taken_job_ids(session, drafts)
+    rows: list[dict[str, Any]] = []
+    for draft in drafts:
+        row_id = ids.new_id()
+        # A job id that follows from an idempotency key is in use again once the key has expired: then it is a new job.
+        keyed = draft.job_id if draft.job_id not in taken else None
+        rows.append(
+            {
+                "id": row_id,
+                "workspace_id": draft.workspace_id,
+                "job_id": keyed or ids.job_id(row_id),
+                "channel": channel_of(draft.to),
+                "to_address": draft.to,
+                "from_address": draft.sender,
+                "body": draft.body,
+                "media_urls": list(draft.media_urls),
+                "content_hash": content_hash(draft.body, draft.media_urls),
+                "segments": count_segments(draft.body).segments,
+                "reference": draft.reference,
+                "extra": draft.metadata,
+                "due_at": draft.due_at,
+                "due_text": draft.due_text,
+                "scheduled_at": draft.due_at,
+                "valid_until": draft.valid_until,
+                "retry_policy": draft.retry_policy,
+                "recurrence_id": draft.recurrence_id,
+                "occurrence_key": draft.occurrence_key,
+                "status": Status.SKIPPED if draft.skipped else Status.SCHEDULED,
+                "reason": draft.skipped,
+                "finished_at": now if draft.skipped else None,
+                "created_at": now,
+            }
+        )
+    return rows
+
+
+def _taken_job_ids(session: Session, drafts: Sequence[Draft]) -> set[str]:
+    keyed = [draft.job_id for draft in drafts if draft.job_id]
+    if not keyed:
+        return set()
+    return set(
+        session.scalars(
+            select(Message.job_id).where(Message.workspace_id == drafts[0].workspace_id, Message.job_id.in_(keyed))
+        )
+    )
+
+
+def nudge_within_horizon(stored: Sequence[Stored]) -> None:
+    """Put what is due soon into Redis; the rest waits in SQL until the sweep finds it within the horizon."""
+    horizon = clock.now() + timedelta(minutes=settings().horizon_minutes)
+    queue.try_add([item.nudge() for item in stored if item.due_at <= horizon])
+
+
+def find(session: Session, workspace_id: str, job_id: str) -> Message:
+    """A message by its job id.
+
+    Raises:
+        NotFound: no such job in this workspace.
+    """
+    message = session.scalar(select(Message).where(Message.workspace_id == workspace_id, Message.job_id == job_id))
+    if message is None:
+        raise NotFound("There is no such job in this workspace.")
+    return message
+
+
+def cancel(workspace_id: str, job_id: str) -> Message:
+    """Call a message off. One conditional UPDATE decides the race with the worker; again is the same answer.
+
+    Raises:
+        NotFound: no such job. Conflict: it is being sent, was sent, or is over.
+    """
+    now = clock.now()
+    with writing() as session:
+        cancelled = session.scalar(
+            update(Message)
+            .where(
+                Message.workspace_id == workspace_id,
+                Message.job_id == job_id,
+                Message.status == Status.SCHEDULED,
+            )
+            .values(status=Status.CANCELLED, reason=Reason.CANCELLED_BY_CALLER, finished_at=now)
+            .returning(Message)
+        )
+        message = cancelled or find(session, workspace_id, job_id)
+    if cancelled is None and message.status != Status.CANCELLED:
+        raise too_late(Status(message.status))
+    if cancelled is not None:
+        queue.remove([queue.send_nudge(message.id, message.revision, None).job_id])
+    return message
+
+
+def reschedule(
+    workspace_id: str, job_id: str, due_at: datetime | None, due_text: str | None, delay: timedelta
+) -> Message:
+    """Move a message that has not gone out; ``due_at`` and ``due_text``, or else ``delay`` from now.
+
+    Raises:
+        NotFound: no such job. Conflict: it is being sent, was sent, or is over.
+        Invalid: the time is past, too far ahead, or after the message's own ``validUntil``.
+    """
+    now = clock.now()
+    with writing() as session:
+        old = find(session, workspace_id, job_id)
+        workspace = session.get_one(Workspace, workspace_id)
+        name = "scheduledTime" if due_at is not None else "delayMinutes"
+        if due_at is None or due_text is None:
+            due_at = now + delay
+            due_text = time_text(due_at, ZoneInfo(workspace.timezone))
+        check_due(due_at, now, name)
+        # A validity that the caller did not choose moves along; a chosen one stands.
+        follows = old.valid_until - old.due_at == DEFAULT_VALIDITY
+        valid_until = due_at + DEFAULT_VALIDITY if follows else old.valid_until
+        if valid_until <= due_at and old.status == Status.SCHEDULED:
+            raise invalid_field(name, "is after the message's validUntil")
+        moved = session.scalar(
+            update(Message)
+            .where(Message.id == old.id, Message.status == Status.SCHEDULED)
+            .values(
+                due_at=due_at,
+                due_text=due_text,
+                scheduled_at=due_at,
+                valid_until=valid_until,
+                revision=Message.revision + 1,
+            )
+            .returning(Message)
+            .execution_options(populate_existing=True)
+        )
+        if moved is None:
+            session.refresh(old)
+            raise too_late(Status(old.status))
+        old_job = queue.send_nudge(moved.id, moved.revision - 1, None).job_id
+    queue.remove([old_job])
+    if due_at <= now + timedelta(minutes=settings().horizon_minutes):
+        queue.try_add([queue.send_nudge(moved.id, moved.revision, due_at)])
+    return moved
+
+
+def too_late(status: Status) -> Conflict:
+    """Why a message can no longer be called off or moved, in the contract's words."""
+    if status in (Status.SENDING, Status.UNKNOWN):
+        return Conflict("The message is being sent right now.", code="already_processing")
+    if status in (Status.FAILED, Status.SKIPPED, Status.CANCELLED):
+        return Conflict("The message is already over.", code="already_finished")
+    return Conflict("The message has already been sent.", code="already_sent")
+
+
+def cancel_pending_to(session: Session, workspace_ids: Sequence[str], channel: str, address: str) -> list[str]:
+    """Call off everything that still waits for a person who opted out; returns the RQ job ids to remove.
+
+    Sent and claimed messages are out of reach: the claim's own look at the opt-outs covers what is created meanwhile.
+    """
+    rows = session.execute(
+        update(Message)
+        .where(
+            Message.workspace_id.in_(workspace_ids),
+            Message.channel == channel,
+            Message.to_address == address,
+            Message.status == Status.SCHEDULED,
+        )
+        .values(status=Status.CANCELLED, reason=Reason.OPTED_OUT, finished_at=clock.now())
+        .returning(Message.id, Message.revision)
+    )
+    return [queue.send_nudge(row.id, row.revision, None).job_id for row in rows]

@@ -1,0 +1,163 @@
+"""Reports from the provider: from a callback, from a pull, or from the answer itself; one code path for all.
+
+The provider's words are ranked (``states.PROVIDER_RANK``); a report that is not higher than what is known changes
+nothing, so late, doubled and swapped callbacks are harmless. A report that names our attempt is also a proof that the
+attempt was accepted, even if its answer never reached us.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import or_, select, update
+from sqlalchemy.orm import Session
+
+from app import clock, events, metrics
+from app.database import insert_ignore, writing
+from app.extensions import settings
+from app.logs import get_logger
+from app.messages.decisions import next_pull
+from app.messages.models import Attempt, DeliveryEvent, Message
+from app.messages.states import ACCEPTED, PROVIDER_FINAL, PROVIDER_RANK, Status, from_provider, sources
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a provider says about one message."""
+
+    provider: str
+    provider_message_id: str
+    status: str
+    attempt_id: str | None = None
+    error_code: int | None = None
+    raw: dict[str, Any] = field(default_factory=dict)
+
+
+def apply_report(report: Report) -> None:
+    """Store a report and let it move its message forward, if it is news."""
+    now = clock.now()
+    with writing() as session:
+        message = _message_of(session, report, now)
+        event = {
+            "event_id": f"{report.provider}:{report.provider_message_id}:{report.status}",
+            "provider": report.provider,
+            "provider_message_id": report.provider_message_id,
+            "attempt_id": report.attempt_id,
+            "message_id": message.id if message else None,
+            "status": report.status,
+            "error_code": report.error_code,
+            "raw": report.raw,
+            "received_at": now,
+        }
+        is_new = bool(insert_ignore(session, DeliveryEvent, [event], returning=DeliveryEvent.id))
+        moved = message is not None and _advance(session, message.id, report, now)
+    if is_new:
+        metrics.reports.inc(report.provider, report.status)
+    if moved and message is not None:
+        events.delivery_reported.send(message_id=message.id, status=report.status)
+
+
+def _message_of(session: Session, report: Report, now: datetime) -> Message | None:
+    message = session.scalar(
+        select(Message).where(
+            Message.provider == report.provider, Message.provider_message_id == report.provider_message_id
+        )
+    )
+    if message is None and report.attempt_id is not None:
+        return bind_acceptance(session, report.attempt_id, report.provider_message_id, report.status, now)
+    return message
+
+
+def bind_acceptance(
+    session: Session, attempt_id: str, provider_message_id: str, provider_status: str, now: datetime
+) -> Message | None:
+    """The provider has accepted this attempt: store its id, and make the message ``sent`` whatever we believed.
+
+    Called by the worker with the answer in hand, by a callback that overtook or replaced the answer, and by
+    reconciliation. A second acceptance of one message is the extra send that ``docs/guarantees.md`` speaks of; it is
+    counted.
+    """
+    attempt = session.get(Attempt, attempt_id)
+    if attempt is None:
+        return None
+    session.execute(
+        update(Attempt)
+        .where(Attempt.id == attempt_id)
+        .values(outcome="accepted", provider_message_id=provider_message_id, finished_at=now)
+    )
+    bound = session.scalar(
+        update(Message)
+        .where(Message.id == attempt.message_id, Message.status.in_(sources(Status.SENT)))
+        .values(
+            status=Status.SENT,
+            provider=attempt.provider,
+            provider_message_id=provider_message_id,
+            provider_status=provider_status if provider_status in PROVIDER_RANK else "queued",
+            sent_at=now,
+            finished_at=now,
+            reason=None,
+            error_code=None,
+            error_message=None,
+            attempts_used=Message.attempts_used + 1,
+            lease_until=None,
+            checks=0,
+            next_check_at=next_pull(0, now, now, callbacks=settings().status_callbacks_reach_us),
+        )
+        .returning(Message)
+        .execution_options(populate_existing=True)
+    )
+    if bound is None:
+        message = session.get(Message, attempt.message_id)
+        if message and message.status in ACCEPTED and message.provider_message_id != provider_message_id:
+            metrics.duplicates.inc()
+            log.error("a second try was accepted", message_id=message.id, attempt_id=attempt_id)
+        return message
+    metrics.sent.inc(bound.channel, attempt.provider)
+    _apply_early_reports(session, bound, now)
+    return bound
+
+
+def _apply_early_reports(session: Session, message: Message, now: datetime) -> None:
+    """Callbacks that came before the id was known."""
+    early = session.scalars(
+        select(DeliveryEvent).where(
+            DeliveryEvent.provider == message.provider,
+            DeliveryEvent.provider_message_id == message.provider_message_id,
+            DeliveryEvent.message_id.is_(None),
+        )
+    ).all()
+    for event in sorted(early, key=lambda e: PROVIDER_RANK.get(e.status, 0)):
+        event.message_id = message.id
+        report = Report(event.provider, event.provider_message_id, event.status, error_code=event.error_code)
+        _advance(session, message.id, report, now)
+
+
+def _advance(session: Session, message_id: str, report: Report, now: datetime) -> bool:
+    """Move a message to a report's status if that ranks higher than what is known; True if it moved."""
+    rank = PROVIDER_RANK.get(report.status)
+    if rank is None:
+        return False
+    lower = [word for word, other in PROVIDER_RANK.items() if other < rank]
+    target = from_provider(report.status)
+    values: dict[str, Any] = {"provider_status": report.status}
+    if target is not Status.SENT:
+        values["status"] = target
+    if report.status in PROVIDER_FINAL:
+        values["next_check_at"] = None
+    if report.error_code is not None:
+        values["error_code"] = report.error_code
+    moved = session.execute(
+        update(Message)
+        .where(
+            Message.id == message_id,
+            Message.status.in_(sources(target) if target is not Status.SENT else (Status.SENT,)),
+            or_(Message.provider_status.is_(None), Message.provider_status.in_(lower)),
+        )
+        .values(**values)
+        .returning(Message.id)
+    ).first()
+    if moved and target is Status.UNDELIVERED:
+        metrics.failed.inc("undelivered", str(report.error_code or ""))
+    return moved is not None

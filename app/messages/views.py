@@ -1,0 +1,297 @@
+"""The routes of seed 001 under /api/trigger, and reading messages back."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from flask import Blueprint
+from sqlalchemy.orm import Session
+
+from app import clock
+from app.api import idempotency
+from app.api.auth import Caller
+from app.api.body import ApiModel, validate
+from app.api.endpoint import LARGE, dump, endpoint
+from app.api.idempotency import Outcome
+from app.database import reading
+from app.errors import ApiError, invalid_field
+from app.ids import keyed_job_id, message_id
+from app.messages import schemas, service
+from app.messages.models import Message
+from app.messages.service import Draft, SenderBook, Stored, time_text
+from app.messages.states import Status, job_status, message_status
+
+trigger = Blueprint("trigger", __name__, url_prefix="/api/trigger")
+TAG = "Messages"
+
+
+def _single(
+    caller: Caller,
+    route: str,
+    payload: schemas.SendSms | schemas.ScheduleDelay | schemas.ScheduleUntil,
+    due: Callable[[SenderBook, datetime], tuple[datetime, str]],
+    answer: Callable[[Stored], ApiModel],
+) -> Outcome:
+    """Accept one message: store it, commit, then nudge; Redis is not needed for the answer."""
+    workspace_id = caller.workspace(payload.workspace_id)
+    service.check_recipient(payload.to)
+    key = idempotency.header_key()
+
+    def work(session: Session) -> Outcome:
+        now = clock.now()
+        book = SenderBook(session, workspace_id)
+        due_at, due_text = due(book, now)
+        draft = Draft(
+            workspace_id=workspace_id,
+            to=payload.to,
+            sender=book.choose(payload.to, payload.from_number),
+            body=payload.body,
+            media_urls=payload.media_url,
+            due_at=due_at,
+            due_text=due_text,
+            valid_until=_valid_until(payload, due_at),
+            metadata=payload.metadata,
+            job_id=keyed_job_id(workspace_id, route, key) if key else None,
+        )
+        stored = service.store(session, [draft])
+        return Outcome(dump(answer(stored[0])), lambda: service.nudge_within_horizon(stored))
+
+    return idempotency.once(workspace_id, route, key, schemas.plain(payload), work)
+
+
+def _valid_until(
+    payload: schemas.SendSms | schemas.ScheduleDelay | schemas.ScheduleUntil, due_at: datetime
+) -> datetime:
+    if payload.valid_until is None:
+        return due_at + service.DEFAULT_VALIDITY
+    if payload.valid_until.at <= due_at:
+        raise invalid_field("validUntil", "must be after the time at which the message is due")
+    return payload.valid_until.at
+
+
+def _scheduled(stored: Stored) -> schemas.Scheduled:
+    return schemas.Scheduled(job_id=stored.job_id, status="scheduled", scheduled_time=stored.due_text)
+
+
+@endpoint(
+    trigger,
+    "POST",
+    "/send-sms",
+    body=schemas.SendSms,
+    answer=schemas.Sent,
+    status=202,
+    creates=True,
+    summary="Send a message now",
+    tag=TAG,
+)
+def send_sms(caller: Caller, payload: schemas.SendSms) -> Outcome:
+    """Seed 001: ``status`` is "processing", and the message id is ours; the provider's comes later."""
+    return _single(
+        caller,
+        "send-sms",
+        payload,
+        lambda book, now: (now, time_text(now, book.zone)),
+        lambda stored: schemas.Sent(job_id=stored.job_id, status="processing", message_id=message_id(stored.id)),
+    )
+
+
+@endpoint(
+    trigger,
+    "POST",
+    "/schedule-delay",
+    body=schemas.ScheduleDelay,
+    answer=schemas.Scheduled,
+    status=202,
+    creates=True,
+    summary="Send a message after some minutes",
+    tag=TAG,
+)
+def schedule_delay(caller: Caller, payload: schemas.ScheduleDelay) -> Outcome:
+    """Seed 001: ``delayMinutes`` from now."""
+    return _single(
+        caller,
+        "schedule-delay",
+        payload,
+        lambda book, now: _after(payload.delay_minutes, book, now),
+        _scheduled,
+    )
+
+
+def _after(minutes: float, book: SenderBook, now: datetime) -> tuple[datetime, str]:
+    due_at = now + timedelta(minutes=minutes)
+    service.check_due(due_at, now, "delayMinutes")
+    return due_at, time_text(due_at, book.zone)
+
+
+@endpoint(
+    trigger,
+    "POST",
+    "/schedule-until",
+    body=schemas.ScheduleUntil,
+    answer=schemas.Scheduled,
+    status=202,
+    creates=True,
+    summary="Send a message at a time",
+    tag=TAG,
+)
+def schedule_until(caller: Caller, payload: schemas.ScheduleUntil) -> Outcome:
+    """Seed 001: ``scheduledTime`` is echoed as it was written."""
+    return _single(caller, "schedule-until", payload, lambda _book, now: _at(payload.scheduled_time, now), _scheduled)
+
+
+def _at(time: schemas.GivenTime, now: datetime) -> tuple[datetime, str]:
+    service.check_due(time.at, now)
+    return time.at, time.text
+
+
+@endpoint(
+    trigger,
+    "POST",
+    "/schedule-bulk",
+    body=schemas.ScheduleBulk,
+    answer=schemas.BulkAnswer,
+    status=202,
+    creates=True,
+    limit=LARGE,
+    summary="Schedule up to 1,000 messages, each judged on its own",
+    tag=TAG,
+)
+def schedule_bulk(caller: Caller, payload: schemas.ScheduleBulk) -> Outcome:
+    """One transaction for all items that are good; a bad item has its error and spoils nothing."""
+    workspace_id = caller.workspace(payload.workspace_id)
+    key = idempotency.header_key()
+
+    def work(session: Session) -> Outcome:
+        now = clock.now()
+        book = SenderBook(session, workspace_id)
+        verdicts: list[Draft | ApiError] = []
+        for index, item in enumerate(payload.messages):
+            job_id = keyed_job_id(workspace_id, "schedule-bulk", key, index) if key else None
+            try:
+                verdicts.append(_bulk_draft(item, payload, workspace_id, book, now, job_id))
+            except ApiError as error:
+                verdicts.append(error)
+        stored = service.store(session, [verdict for verdict in verdicts if isinstance(verdict, Draft)])
+        answer = _bulk_answer(verdicts, stored)
+        return Outcome(dump(answer), lambda: service.nudge_within_horizon(stored))
+
+    return idempotency.once(workspace_id, "schedule-bulk", key, schemas.plain(payload), work)
+
+
+def _bulk_draft(
+    item: object,
+    bulk: schemas.ScheduleBulk,
+    workspace_id: str,
+    book: SenderBook,
+    now: datetime,
+    job_id: str | None,
+) -> Draft:
+    checked = validate(schemas.BulkItem, item)
+    service.check_recipient(checked.to)
+    if checked.scheduled_time is not None:
+        due_at, due_text = _at(checked.scheduled_time, now)
+    else:
+        due_at, due_text = _after(checked.delay_minutes or 0, book, now)
+    return Draft(
+        workspace_id=workspace_id,
+        to=checked.to,
+        sender=book.choose(checked.to, checked.from_number or bulk.from_number),
+        body=checked.body,
+        media_urls=checked.media_url,
+        due_at=due_at,
+        due_text=due_text,
+        valid_until=due_at + service.DEFAULT_VALIDITY,
+        reference=checked.reference,
+        job_id=job_id,
+    )
+
+
+def _bulk_answer(verdicts: list[Draft | ApiError], stored: list[Stored]) -> schemas.BulkAnswer:
+    rows = iter(stored)
+    results: list[schemas.BulkAccepted | schemas.BulkRejected] = []
+    for index, verdict in enumerate(verdicts):
+        if isinstance(verdict, ApiError):
+            error = schemas.ItemError(code=verdict.code, message=verdict.message, fields=verdict.fields)
+            results.append(schemas.BulkRejected(index=index, error=error))
+            continue
+        row = next(rows)
+        results.append(
+            schemas.BulkAccepted(
+                index=index,
+                job_id=row.job_id,
+                message_id=message_id(row.id),
+                scheduled_time=row.due_text,
+                reference=verdict.reference,
+            )
+        )
+    return schemas.BulkAnswer(accepted=len(stored), rejected=len(verdicts) - len(stored), results=results)
+
+
+@endpoint(
+    trigger,
+    "POST",
+    "/cancel-job",
+    body=schemas.JobRef,
+    answer=schemas.Cancelled,
+    summary="Call a message off",
+    tag=TAG,
+    errors=(404, 409),
+)
+def cancel_job(caller: Caller, payload: schemas.JobRef) -> schemas.Cancelled:
+    """ "cancelled" is only said when the message can no longer go out."""
+    message = service.cancel(caller.existing_workspace(payload.workspace_id), payload.job_id)
+    return schemas.Cancelled(job_id=message.job_id, status="cancelled")
+
+
+@endpoint(
+    trigger,
+    "POST",
+    "/reschedule-job",
+    body=schemas.Reschedule,
+    answer=schemas.Scheduled,
+    summary="Move a message that has not gone out",
+    tag=TAG,
+    errors=(404, 409),
+)
+def reschedule_job(caller: Caller, payload: schemas.Reschedule) -> schemas.Scheduled:
+    """The job keeps its id."""
+    given = payload.scheduled_time
+    message = service.reschedule(
+        caller.existing_workspace(payload.workspace_id),
+        payload.job_id,
+        given.at if given else None,
+        given.text if given else None,
+        timedelta(minutes=payload.delay_minutes or 0),
+    )
+    return schemas.Scheduled(job_id=message.job_id, status="scheduled", scheduled_time=message.due_text)
+
+
+@endpoint(
+    trigger,
+    "GET",
+    "/job-status",
+    query=schemas.JobRef,
+    answer=schemas.JobState,
+    summary="How a message is doing",
+    tag=TAG,
+    errors=(404,),
+)
+def read_job_status(caller: Caller, payload: schemas.JobRef) -> schemas.JobState:
+    """Seed 001's words; ``completedTime`` is written with the offset of ``scheduledTime``."""
+    with reading() as session:
+        message = service.find(session, caller.existing_workspace(payload.workspace_id), payload.job_id)
+    return state_of(message)
+
+
+def state_of(message: Message) -> schemas.JobState:
+    """A message in seed 001's words."""
+    state = Status(message.status)
+    offset = schemas.parse_time(message.due_text).at.tzinfo
+    finished = message.finished_at if state is not Status.CANCELLED else None
+    return schemas.JobState(
+        job_id=message.job_id,
+        status=job_status(state, message.due_at, clock.now()),
+        scheduled_time=message.due_text,
+        completed_time=finished.astimezone(offset).isoformat(timespec="milliseconds") if finished else None,
+        message_status=message_status(state),
+        reason=message.reason,
+    )

@@ -1,0 +1,150 @@
+"""The queue seen from the application: nudges by dotted name.
+
+A job carries an id and nothing else: no text, no number, no secret; what to do is read from SQL when it runs. Adding
+the same nudge twice is harmless (the claim in SQL decides), and so is losing one (the sweep adds it again). The
+functions live in ``jobs``, which the application never imports; the names are kept here and a test resolves each.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import redis
+from rq import Queue
+from rq.job import Job, JobStatus
+from rq.registry import ScheduledJobRegistry, StartedJobRegistry
+from rq.serializers import JSONSerializer
+
+from app import clock, metrics
+from app.extensions import redis_client
+from app.logs import get_logger
+
+SEND_QUEUE = "send"
+UPKEEP_QUEUE = "upkeep"
+QUEUES = (SEND_QUEUE, UPKEEP_QUEUE)
+"""In order of priority."""
+
+SEND = "jobs.send"
+RECONCILE = "jobs.reconcile"
+REFRESH = "jobs.refresh"
+PROBE = "jobs.probe"
+SANDBOX_REPORT = "jobs.sandbox_report"
+FUNCTIONS = (SEND, RECONCILE, REFRESH, PROBE, SANDBOX_REPORT)
+
+JOB_TIMEOUT_S = 120
+FAILURE_TTL_S = 7 * 86_400
+"""Seed 004's removeOnFail; successes leave Redis at once, their history is in SQL (resolution D20)."""
+
+HEARTBEAT_KEY = "bellhop:scheduler:heartbeat"
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Nudge:
+    """One job: call ``function`` with ``argument`` at ``at`` (aware; None is now). ``job_id`` is deterministic."""
+
+    function: str
+    argument: str
+    job_id: str
+    at: datetime | None = None
+    queue: str = SEND_QUEUE
+
+
+def send_nudge(row_id: str, revision: int, at: datetime | None, *, again: bool = False) -> Nudge:
+    """The nudge that sends a message. The revision changes with every new due time, and so does the RQ id.
+
+    ``again``: for a job that found itself too early; its own id is still in use while it runs.
+    """
+    return Nudge(SEND, row_id, f"{row_id}-{revision}{'-again' if again else ''}", at)
+
+
+def rq_queue(name: str, connection: redis.Redis | None = None) -> Queue:
+    """One of our queues, with the JSON serializer that all of them use."""
+    return Queue(name, connection=connection or redis_client(), serializer=JSONSerializer)
+
+
+def add(nudges: Sequence[Nudge], *, replace: bool = False) -> int:
+    """Put nudges into Redis, leaving alone those that are there already; returns how many went in.
+
+    ``replace`` overwrites jobs of the same id (for those that Redis claims to have and has lost).
+
+    Raises:
+        redis.RedisError: Redis does not answer; nothing or some went in, and adding again is safe.
+    """
+    if not nudges:
+        return 0
+    connection = redis_client()
+    if not replace:
+        with connection.pipeline(transaction=False) as pipe:
+            for nudge in nudges:
+                pipe.exists(Job.key_for(nudge.job_id))
+            known = pipe.execute()
+        nudges = [nudge for nudge, there in zip(nudges, known, strict=True) if not there]
+    queues = {name: rq_queue(name) for name in QUEUES}
+    now = clock.now()
+    with connection.pipeline(transaction=True) as pipe:
+        for nudge in nudges:
+            queue = queues[nudge.queue]
+            job = Job.create(
+                nudge.function,
+                args=[nudge.argument],
+                id=nudge.job_id,
+                connection=connection,
+                serializer=JSONSerializer,
+                origin=queue.name,
+                timeout=JOB_TIMEOUT_S,
+                result_ttl=0,
+                failure_ttl=FAILURE_TTL_S,
+                description=nudge.function,
+            )
+            if nudge.at is None or nudge.at <= now:
+                queue.enqueue_job(job, pipeline=pipe)
+            else:
+                pipe.sadd(queue.redis_queues_keys, queue.key)
+                job.set_status(JobStatus.SCHEDULED, pipeline=pipe)
+                job.save(pipeline=pipe)
+                # Queue.schedule_job would cut the due time to whole seconds, which is up to a second early.
+                pipe.zadd(queue.scheduled_job_registry.key, {job.id: nudge.at.timestamp()})
+        pipe.execute()
+    return len(nudges)
+
+
+def try_add(nudges: Sequence[Nudge]) -> bool:
+    """`add`, for callers whose truth is already committed: a Redis that is away is logged and left to the sweep."""
+    try:
+        add(nudges)
+    except redis.RedisError as error:
+        metrics.errors.inc("enqueue")
+        log.warning("enqueue failed, the sweep will add it", jobs=[n.job_id for n in nudges[:10]], error=str(error))
+        return False
+    return True
+
+
+def remove(job_ids: Sequence[str], queue: str = SEND_QUEUE) -> None:
+    """Take cancelled or superseded nudges out of Redis, as far as it answers: the claim refuses them anyway."""
+    connection = redis_client()
+    key = ScheduledJobRegistry(queue, connection=connection).key
+    try:
+        with connection.pipeline(transaction=True) as pipe:
+            for job_id in job_ids:
+                pipe.zrem(key, job_id)
+                pipe.lrem(f"rq:queue:{queue}", 0, job_id)
+                pipe.delete(Job.key_for(job_id))
+            pipe.execute()
+    except redis.RedisError as error:
+        metrics.errors.inc("remove")
+        log.warning("could not remove nudges", jobs=list(job_ids[:10]), error=str(error))
+
+
+def present(queue: str) -> set[str]:
+    """The ids of all jobs that wait in a queue or run: what a worker has or will get without our help."""
+    rq = rq_queue(queue)
+    started = StartedJobRegistry(queue, connection=rq.connection, serializer=JSONSerializer)
+    return {*rq.get_job_ids(), *started.get_job_ids(cleanup=False)}
+
+
+def scheduled(queue: str) -> set[str]:
+    """The ids of all jobs that wait for their time."""
+    registry = ScheduledJobRegistry(queue, connection=redis_client(), serializer=JSONSerializer)
+    return set(registry.get_job_ids(cleanup=False))

@@ -1,0 +1,244 @@
+"""Every environment variable that Bellhop reads, typed, in one place.
+
+An empty value counts as unset. Secrets can also be given as ``NAME_FILE``, the path of a file that holds the
+value (Docker and Kubernetes mount them that way). Settings are checked together at start: the process refuses to
+run with a clear list of what is wrong rather than failing at the first message.
+"""
+
+import ipaddress
+import os
+import secrets
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from app.errors import SettingsError
+
+TWILIO_API = "https://api.twilio.com"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address can only be reached from this machine."""
+    host = host.strip("[]").lower()
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def url_is_loopback(url: str) -> bool:
+    """Whether a URL's host is this machine."""
+    return is_loopback(urlsplit(url).hostname or "")
+
+
+class Settings(BaseSettings):
+    """The configuration of one installation; ``docs/configuration.md`` describes each variable."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True, env_file_encoding="utf-8")
+
+    # Where we listen and keep things
+    host: str = "127.0.0.1"
+    port: int = Field(3000, ge=1, le=65535)
+    var_dir: Path = Path("var")
+    public_base_url: str | None = None
+    secret_key: SecretStr | None = None
+    trusted_proxies: int = Field(0, ge=0, le=10)
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "json", "console"] = "auto"
+    metrics_token: SecretStr | None = None
+
+    # Stores
+    database_url: str = ""
+    redis_url: str = ""
+
+    # Access
+    auth_required: bool = True
+    api_key_bootstrap: SecretStr | None = None
+    rate_limit: int = Field(1200, ge=0)
+    admin_email: str | None = None
+    admin_password: SecretStr | None = None
+
+    # Sending
+    sms_provider: Literal["twilio", "sandbox"] = "sandbox"
+    twilio_account_sid: str | None = None
+    twilio_auth_token: SecretStr | None = None
+    twilio_from_number: str | None = None
+    twilio_messaging_service_sid: str | None = None
+    twilio_api_base_url: str = TWILIO_API
+    twilio_timeout_s: float = Field(10.0, gt=0, le=60)
+    phone_strictness: Literal["e164", "possible", "valid"] = "e164"
+
+    # Processes
+    workers: int = Field(1, ge=1, le=32)
+    web_concurrency: int = Field(2, ge=1, le=64)
+    horizon_minutes: float = Field(60, gt=0, le=24 * 60)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order: arguments, environment, ``NAME_FILE``, ``.env``."""
+        return init_settings, env_settings, _NamedFileSource(settings_cls), dotenv_settings
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: str) -> str:
+        # Heroku and others still say postgres://, a name that SQLAlchemy dropped in 1.4.
+        if value.startswith("postgres://"):
+            value = "postgresql://" + value.removeprefix("postgres://")
+        if value and not value.startswith(("postgresql://", "postgresql+psycopg://", "sqlite://")):
+            raise ValueError("must start with postgresql:// or sqlite:///")
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _known_redis(cls, value: str) -> str:
+        if value and not value.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must start with redis://, rediss:// or unix://")
+        return value
+
+    @field_validator("public_base_url", "twilio_api_base_url")
+    @classmethod
+    def _http_url(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        if urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname:
+            raise ValueError("must be a full http(s) URL")
+        return value.rstrip("/")
+
+    @field_validator("api_key_bootstrap")
+    @classmethod
+    def _bootstrap_pair(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            workspace, _, key = value.get_secret_value().partition(":")
+            if not workspace or len(key) < 32:
+                raise ValueError("must be workspaceId:key with a key of at least 32 characters")
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_that_depend(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            if not data.get("sms_provider"):
+                data["sms_provider"] = "twilio" if data.get("twilio_account_sid") else "sandbox"
+            if not data.get("phone_strictness"):
+                data["phone_strictness"] = "valid" if data["sms_provider"] == "twilio" else "e164"
+            if not data.get("database_url"):
+                data["database_url"] = f"sqlite:///{Path(data.get('var_dir') or 'var').absolute()}/bellhop.db"
+            if not data.get("web_concurrency"):
+                # SQLite has one writer: a second process only adds waiting.
+                data["web_concurrency"] = 1 if str(data["database_url"]).startswith("sqlite") else 2
+        return data
+
+    @model_validator(mode="after")
+    def _checked_together(self) -> "Settings":
+        problems = []
+        if self.sms_provider == "twilio":
+            if not self.twilio_account_sid:
+                problems.append("TWILIO_ACCOUNT_SID is missing, and SMS_PROVIDER is twilio")
+            if not self.twilio_auth_token:
+                problems.append("TWILIO_AUTH_TOKEN is missing, and SMS_PROVIDER is twilio")
+        if not self.auth_required and not self.is_local:
+            problems.append("AUTH_REQUIRED=0 is only allowed while HOST and PUBLIC_BASE_URL are loopback")
+        if not is_loopback(self.host) and not self.secret_key:
+            problems.append("SECRET_KEY is required when HOST is not loopback")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach us."""
+        return is_loopback(self.host) and (self.public_base_url is None or url_is_loopback(self.public_base_url))
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the database is a file of ours."""
+        return self.database_url.startswith("sqlite")
+
+    @property
+    def base_url(self) -> str:
+        """The URL under which others reach us; what providers sign."""
+        return self.public_base_url or f"http://{'127.0.0.1' if is_loopback(self.host) else self.host}:{self.port}"
+
+    @property
+    def status_callbacks_reach_us(self) -> bool:
+        """Whether the provider can post reports to us; if not, the sweep pulls them."""
+        return url_is_loopback(self.twilio_api_base_url) or not url_is_loopback(self.base_url)
+
+    @property
+    def provider_account(self) -> str:
+        """The account that sends, as pausing and metrics know it."""
+        return f"twilio:{self.twilio_account_sid}" if self.sms_provider == "twilio" else "sandbox"
+
+    def load_secret_key(self) -> str:
+        """``SECRET_KEY``, else one that is made once and kept in ``VAR_DIR`` for its owner only."""
+        if self.secret_key:
+            return self.secret_key.get_secret_value()
+        path = self.var_dir / "secret_key"
+        try:
+            return path.read_text(encoding="ascii")
+        except FileNotFoundError:
+            pass
+        self.var_dir.mkdir(parents=True, exist_ok=True)
+        # Written aside and linked into place: of several processes that start together one makes the key, and none
+        # reads half of it.
+        aside = self.var_dir / f"secret_key.{os.getpid()}"
+        with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
+            file.write(secrets.token_hex(32))
+        try:
+            os.link(aside, path)
+        except FileExistsError:
+            pass
+        finally:
+            aside.unlink()
+        return path.read_text(encoding="ascii")
+
+
+class _NamedFileSource(PydanticBaseSettingsSource):
+    """Reads ``NAME`` from the file that ``NAME_FILE`` points at."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """The stripped content of the file, or None where ``NAME_FILE`` is not set."""
+        path = os.environ.get(f"{field_name.upper()}_FILE")
+        return (Path(path).read_text(encoding="utf-8").strip() or None) if path else None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """All values that were found."""
+        found: dict[str, Any] = {}
+        for name, field in self.settings_cls.model_fields.items():
+            try:
+                value = self.get_field_value(field, name)[0]
+            except OSError as error:
+                raise SettingsError([f"{name.upper()}_FILE: {error.strerror}: {error.filename}"]) from error
+            if value is not None:
+                found[name] = value
+        return found
+
+
+def load(env_file: str | None = ".env", **overrides: Any) -> Settings:
+    """Read and check the settings.
+
+    Raises:
+        SettingsError: with one line per problem, each naming its variable.
+    """
+    try:
+        return Settings(_env_file=env_file, **overrides)
+    except ValidationError as error:
+        problems = []
+        for item in error.errors(include_input=False, include_url=False, include_context=False):
+            name = ".".join(str(part) for part in item["loc"]).upper()
+            message = item["msg"].removeprefix("Value error, ")
+            problems += [f"{name}: {message}"] if name else message.split("; ")
+        raise SettingsError(problems) from None

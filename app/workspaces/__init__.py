@@ -1,0 +1,1 @@
+"""Tenants: workspaces, their API keys, users and senders."""

@@ -1,0 +1,86 @@
+"""Tables of the tenants."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Boolean, ForeignKey, Index, Integer, LargeBinary, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app import clock
+from app.database import Base
+from app.ids import new_id
+
+
+class Workspace(Base):
+    """A tenant. Its id is the caller's own string ("ws_123", "67621")."""
+
+    __tablename__ = "workspaces"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    name: Mapped[str] = mapped_column(String(200))
+    timezone: Mapped[str] = mapped_column(String(64), default="UTC")
+    """IANA name; times are shown in it."""
+    default_sender: Mapped[str | None] = mapped_column(String(64))
+    on_unknown: Mapped[str] = mapped_column(String(8), default="resend")
+    """What happens to a message whose fate the provider's log does not tell: ``resend`` or ``hold``."""
+    region: Mapped[str | None] = mapped_column(String(16))
+    """Prepared for several regions; nothing reads it yet."""
+    settings: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    created_at: Mapped[datetime] = mapped_column(default=clock.now)
+
+
+class ApiKey(Base):
+    """An API key: only its SHA-256 is kept. 256 random bits need no slow hash."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id", ondelete="CASCADE"), index=True)
+    name: Mapped[str] = mapped_column(String(100), default="")
+    prefix: Mapped[str] = mapped_column(String(16))
+    """The first characters, to tell keys apart in lists and logs."""
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
+    created_at: Mapped[datetime] = mapped_column(default=clock.now)
+    last_used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
+class Sender(Base):
+    """A number or address that a workspace may send from."""
+
+    __tablename__ = "senders"
+    __table_args__ = (UniqueConstraint("workspace_id", "address"), Index("ix_senders_address", "address"))
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id", ondelete="CASCADE"))
+    channel: Mapped[str] = mapped_column(String(16))
+    address: Mapped[str] = mapped_column(String(64))
+    rate: Mapped[int | None] = mapped_column(Integer)
+    """Segments a second; None takes the installation's default."""
+    created_at: Mapped[datetime] = mapped_column(default=clock.now)
+
+
+class User(Base):
+    """Somebody who logs in to the panel."""
+
+    __tablename__ = "users"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    email: Mapped[str] = mapped_column(String(254), unique=True)
+    """Lower case."""
+    password_hash: Mapped[str] = mapped_column(String(200))
+    """argon2id."""
+    is_operator: Mapped[bool] = mapped_column(Boolean, default=False)
+    """Sees every workspace, the queues and rq-dashboard."""
+    created_at: Mapped[datetime] = mapped_column(default=clock.now)
+    last_login_at: Mapped[datetime | None]
+
+
+class Membership(Base):
+    """Which workspaces a user sees, and as what: ``owner``, ``staff`` or ``viewer``."""
+
+    __tablename__ = "memberships"
+
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id", ondelete="CASCADE"), primary_key=True)
+    role: Mapped[str] = mapped_column(String(16), default="owner")

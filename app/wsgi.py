@@ -1,0 +1,13 @@
+"""What gunicorn and the flask command load."""
+
+from app import logs, metrics
+from app.cli import init_cli
+from app.extensions import make_redis
+from app.factory import create_app
+from app.settings import load
+
+_settings = load()
+logs.configure(_settings)
+app = create_app(_settings)
+init_cli(app)
+metrics.start_flusher(make_redis(_settings.redis_url or "redis://127.0.0.1:6379/0"))
