@@ -1,19 +1,17 @@
-"""Commands for whoever runs the installation: ``python -m app.cli …`` or ``flask …``."""
+"""Commands for whoever runs the installation: ``flask --app app.wsgi COMMAND``."""
 
 import secrets
-import sys
-from collections.abc import Callable
 
 import click
 from argon2 import PasswordHasher
 from flask import Flask
-from flask.cli import AppGroup, ScriptInfo, with_appcontext
+from flask.cli import AppGroup, with_appcontext
 from sqlalchemy import select
 
 from app import clock
+from app.channels.phone import channel_of, check_address
 from app.database import reading, writing
 from app.extensions import settings
-from app.factory import create_app
 from app.ids import new_id
 from app.workspaces import service
 from app.workspaces.models import User
@@ -48,8 +46,6 @@ def revoke_key(workspace_id: str, prefix: str) -> None:
 @with_appcontext
 def add_sender(workspace_id: str, address: str) -> None:
     """Let WORKSPACE_ID send from ADDRESS (+E.164, or whatsapp:+E.164)."""
-    from app.channels.phone import channel_of, check_address
-
     problem = check_address(address, "e164")
     if problem:
         raise click.BadParameter(problem)
@@ -93,14 +89,3 @@ def init_cli(app: Flask) -> None:
     """Add the commands to ``flask``."""
     for command in (keys, senders, bootstrap):
         app.cli.add_command(command)
-
-
-def main(build: Callable[[], Flask] = create_app) -> None:
-    """``python -m app.cli COMMAND``."""
-    app = build()
-    init_cli(app)
-    app.cli.main(args=sys.argv[1:], prog_name="python -m app.cli", obj=ScriptInfo(create_app=lambda: app))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,5 +1,6 @@
 """Objects that live as long as the app, and how to reach them."""
 
+from pathlib import Path
 from typing import Any, cast
 
 import redis
@@ -10,7 +11,7 @@ from redis.retry import Retry
 
 from app.settings import Settings
 
-migrate = Migrate(directory="app/migrations", compare_type=True, render_as_batch=True)
+migrate = Migrate(directory=str(Path(__file__).parent / "migrations"), compare_type=True, render_as_batch=True)
 
 
 def settings() -> Settings:

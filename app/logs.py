@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from app.masking import mask
 from app.settings import Settings
 
 
@@ -20,8 +21,6 @@ def mask_phones(_logger: WrappedLogger, _method: str, event: EventDict) -> Event
 
 
 def _masked(value: Any) -> Any:
-    from app.channels.phone import mask  # phone numbers are the channels' business; logs only apply the rule
-
     if isinstance(value, str):
         return mask(value)
     if isinstance(value, dict):

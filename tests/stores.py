@@ -1,4 +1,4 @@
-"""Real stores for the tests: a Redis server of our own per test process, SQLite files, and PostgreSQL where it is reachable."""
+"""Real stores for the tests: a Redis server per test process, SQLite files, and PostgreSQL where it is reachable."""
 
 import os
 import shutil

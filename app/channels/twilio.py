@@ -26,9 +26,9 @@ from app.channels.base import (
     ProviderUnavailable,
     SendResult,
 )
-from app.channels.phone import mask_bare
 from app.channels.transport import Answer, NoAnswer, NotSent, Transport
 from app.channels.twilio_errors import classify, explain
+from app.masking import mask_bare
 from app.settings import TWILIO_API
 
 VALIDITY_S = (1, 36_000)

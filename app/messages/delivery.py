@@ -282,7 +282,7 @@ def _settle_failure(
 
 
 def _settle_row(session: Session, claim: Claim, **values: object) -> Message | None:
-    """Change the row if the claim still holds; None if the lease was taken away or somebody proved the outcome first."""
+    """Change the row if the claim still holds; None if it was taken away or proved by somebody else."""
     return session.scalar(
         update(Message)
         .where(
