@@ -104,12 +104,17 @@ def reading() -> Iterator[Session]:
 
 
 @contextmanager
-def writing() -> Iterator[Session]:
-    """A short transaction that writes; committed at the end, rolled back on an exception."""
+def writing(*, keep: bool = True) -> Iterator[Session]:
+    """A short transaction that writes: committed at the end, rolled back on an exception or where ``keep`` is False."""
     with Session(db.engine, expire_on_commit=False) as session:
         session.connection(execution_options={"writes": True})
         yield session
-        session.commit()
+        if keep:
+            session.commit()
+        else:
+            session.flush()  # whatever the database would refuse, it refuses now
+            session.expunge_all()
+            session.rollback()
 
 
 def insert_ignore(session: Session, table: Any, rows: list[dict[str, Any]], *, returning: Any) -> list[Any]:

@@ -42,4 +42,4 @@ def make_redis(url: str, *, socket_timeout: float | None = 2.0) -> redis.Redis:
 def init_extensions(app: Flask, settings: Settings) -> None:
     """Attach settings and Redis to the app."""
     app.extensions["bellhop.settings"] = settings
-    app.extensions["bellhop.redis"] = make_redis(settings.redis_url or "redis://127.0.0.1:6379/0")
+    app.extensions["bellhop.redis"] = make_redis(settings.redis_address)

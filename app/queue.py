@@ -123,6 +123,8 @@ def try_add(nudges: Sequence[Nudge]) -> bool:
 
 def remove(job_ids: Sequence[str], queue: str = SEND_QUEUE) -> None:
     """Take cancelled or superseded nudges out of Redis, as far as it answers: the claim refuses them anyway."""
+    if not job_ids:
+        return
     connection = redis_client()
     key = ScheduledJobRegistry(queue, connection=connection).key
     try:

@@ -168,6 +168,11 @@ class Settings(BaseSettings):
         return self.database_url.startswith("sqlite")
 
     @property
+    def redis_address(self) -> str:
+        """Where Redis is: ``REDIS_URL``, else the usual port of this machine."""
+        return self.redis_url or "redis://127.0.0.1:6379/0"
+
+    @property
     def base_url(self) -> str:
         """The URL under which others reach us; what providers sign."""
         return self.public_base_url or f"http://{'127.0.0.1' if is_loopback(self.host) else self.host}:{self.port}"

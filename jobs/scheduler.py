@@ -140,7 +140,7 @@ def main(*_args: Any) -> None:
     """Run as a process."""
     settings = load()
     logs.configure(settings)
-    connection = make_redis(settings.redis_url or "redis://127.0.0.1:6379/0")
+    connection = make_redis(settings.redis_address)
     metrics.start_flusher(connection)
     run(process_app(), connection, (signal.SIGINT, signal.SIGTERM))
 

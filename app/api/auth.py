@@ -5,7 +5,6 @@ from urllib.parse import urlsplit
 
 from flask import request
 
-from app.database import reading, writing
 from app.errors import Forbidden, NotFound, Unauthorized, invalid_field
 from app.extensions import settings
 from app.settings import is_loopback
@@ -23,19 +22,10 @@ class Caller:
     def workspace(self, named: str | None) -> str:
         """The workspace to create in: the one that the request names, which must be the key's.
 
-        Without a key, a workspace that is not known yet is created.
-
         Raises:
             Invalid: none is named and there is no key. Forbidden: it is not the key's.
         """
-        chosen = self.existing_workspace(named, foreign=Forbidden("This key belongs to another workspace."))
-        if self.workspace_id is None:
-            with reading() as session:
-                known = service.get_workspace(session, chosen) is not None
-            if not known:
-                with writing() as session:
-                    service.ensure_workspace(session, chosen)
-        return chosen
+        return self.existing_workspace(named, foreign=Forbidden("This key belongs to another workspace."))
 
     def existing_workspace(self, named: str | None, *, foreign: Exception | None = None) -> str:
         """The workspace to look in; a foreign one looks as if the thing did not exist.

@@ -17,13 +17,19 @@ from app.errors import Invalid, Malformed, TooLarge, UnsupportedMediaType, inval
 
 MAX_DEPTH = 32
 M = TypeVar("M", bound=BaseModel)
+V = TypeVar("V")
 
 
 class ApiModel(BaseModel):
     """Base of everything that crosses the API: camelCase outside, unknown fields refused."""
 
     model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, extra="forbid", serialize_by_alias=True, frozen=True
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="forbid",
+        serialize_by_alias=True,
+        frozen=True,
+        json_schema_serialization_defaults_required=True,
     )
 
 
@@ -58,8 +64,7 @@ def parse_json(raw: bytes) -> Any:
         raise Malformed(f"The body nests deeper than {MAX_DEPTH} levels.") from None
     except ValueError as error:
         raise Malformed(f"The body is not valid JSON: {error}.") from None
-    _walk(value)
-    return value
+    return check_texts(value)
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -73,7 +78,12 @@ def _finite(text: str) -> float:
     return number
 
 
-def _walk(root: Any) -> None:
+def check_texts(root: V) -> V:
+    """The same value, when it does not nest too deep and all its texts can be stored.
+
+    Raises:
+        Malformed, Invalid: otherwise.
+    """
     stack: list[tuple[Any, str, int]] = [(root, "", 1)]
     while stack:
         value, path, depth = stack.pop()
@@ -88,6 +98,7 @@ def _walk(root: Any) -> None:
                     _check_text(key, path)
                 if isinstance(item, str | dict | list):
                     stack.append((item, f"{path}.{key}" if path else str(key), depth + 1))
+    return root
 
 
 def _check_text(text: str, path: str) -> None:

@@ -1,16 +1,18 @@
 """Declaring a route once: the schemas that validate it are the ones that document it."""
 
 import functools
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from flask import Blueprint, Response, jsonify, request
 from pydantic import BaseModel
 
-from app.api import auth, idempotency
+from app.api import auth, dry_run, idempotency
 from app.api.auth import Caller
-from app.api.body import read_json, validate
+from app.api.body import check_texts, read_json, validate
+from app.errors import NotFound
 
 SMALL = 256 * 1024
 """Bytes; the largest single message is about 7 KB."""
@@ -26,6 +28,7 @@ class Endpoint:
     path: str
     name: str
     summary: str
+    description: str
     tag: str
     status: int
     answer: type[BaseModel]
@@ -36,8 +39,30 @@ class Endpoint:
     errors: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class PlainRoute:
+    """What the OpenAPI document says about a route without key and envelope: health, and what a provider posts."""
+
+    method: str
+    path: str
+    name: str
+    summary: str
+    description: str
+    tag: str
+    answers: Mapping[int, str | None]
+    """Status and content type; None where the answer has no body."""
+    errors: tuple[int, ...] = ()
+    header: str | None = None
+    query: Mapping[str, str] = field(default_factory=dict)
+    """Optional parameters and what they mean."""
+    form: Mapping[str, str] = field(default_factory=dict)
+    """Required fields of the posted form and what they mean."""
+
+
 ENDPOINTS: list[Endpoint] = []
+PLAIN_ROUTES: list[PlainRoute] = []
 View = Callable[..., BaseModel | idempotency.Outcome]
+PlainView = TypeVar("PlainView", bound=Callable[..., Response])
 
 
 def endpoint(
@@ -69,6 +94,7 @@ def endpoint(
                 f"{blueprint.url_prefix or ''}{path}",
                 view.__name__,
                 summary,
+                inspect.getdoc(view) or "",
                 tag,
                 status,
                 answer,
@@ -83,22 +109,41 @@ def endpoint(
         @functools.wraps(view)
         def handle(**parameters: Any) -> Response:
             caller: Caller = auth.authenticate()
+            if any("\0" in str(value) for value in parameters.values()):
+                raise NotFound("There is nothing at this address.")
             payload: BaseModel | None = None
             if body is not None:
                 payload = validate(body, read_json(limit))
             elif optional_body is not None and request.content_length:
                 payload = validate(optional_body, read_json(limit))
             elif (from_query := query or optional_body) is not None:
-                payload = validate(from_query, dict(request.args))
+                payload = validate(from_query, check_texts(dict(request.args)))
             result = view(caller, payload, **parameters)
             outcome = result if isinstance(result, idempotency.Outcome) else idempotency.Outcome(dump(result))
-            response = jsonify({"success": True, "data": outcome.data})
-            response.status_code = status
+            data, code = outcome.data, status
+            if method != "GET" and dry_run.requested():
+                data, code = dry_run.disclaim(data, getattr(payload, "job_id", parameters.get("recurring_id"))), 200
+            response = jsonify({"success": True, "data": data})
+            response.status_code = code
             if outcome.replayed:
                 response.headers["Idempotency-Replayed"] = "true"
             return response
 
         blueprint.add_url_rule(path, view.__name__, handle, methods=[method])
+        return view
+
+    return decorate
+
+
+def plain_route(blueprint: Blueprint, method: str, path: str, **facts: Any) -> Callable[[PlainView], PlainView]:
+    """Register a view as Flask does, and document it; ``facts`` are fields of `PlainRoute`."""
+
+    def decorate(view: PlainView) -> PlainView:
+        address = f"{blueprint.url_prefix or ''}{path}"
+        PLAIN_ROUTES.append(
+            PlainRoute(method, address, view.__name__, description=inspect.getdoc(view) or "", **facts)
+        )
+        blueprint.add_url_rule(path, view.__name__, view, methods=[method])
         return view
 
     return decorate

@@ -17,9 +17,11 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from app import clock
+from app.api import dry_run
 from app.api.models import IdempotencyKey
 from app.database import insert_ignore, writing
 from app.errors import Invalid, invalid_field
+from app.workspaces.service import ensure_workspace
 
 HEADER = "Idempotency-Key"
 TTL = timedelta(hours=24)
@@ -51,17 +53,21 @@ def header_key() -> str | None:
 def once(workspace_id: str, route: str, key: str | None, body: Any, work: Callable[[Session], Outcome]) -> Outcome:
     """Run ``work`` in a transaction, or return the answer that an equal request with this key already got.
 
+    The workspace is created where it is new: that a caller without a key may name one has been decided before.
+
     Raises:
         Invalid: the key was used with another body in the last 24 hours.
     """
-    if key is None:
-        with writing() as session:
+    dry = dry_run.requested()
+    with writing(keep=not dry) as session:
+        ensure_workspace(session, workspace_id)
+        if key is None or dry:
             outcome = work(session)
-    else:
-        digest = hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-        with writing() as session:
+        else:
+            digest = hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
             outcome = _once(session, workspace_id, route, key, digest, work)
-    outcome.after_commit()
+    if not dry:
+        outcome.after_commit()
     return outcome
 
 

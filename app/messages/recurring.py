@@ -105,20 +105,21 @@ _CHANGES = {
 }
 
 
-def change(workspace_id: str, recurrence_id: str, action: str) -> Recurrence:
+def change(workspace_id: str, recurrence_id: str, action: str, *, keep: bool = True) -> Recurrence:
     """Pause, resume or cancel; repeating an action gives the same answer.
 
     Pausing and cancelling call off the occurrences that wait already; resuming brings those back that are not due yet,
-    and those that fell into the pause stay cancelled.
+    and those that fell into the pause stay cancelled. ``keep=False`` only tries it out.
 
     Raises:
         NotFound: no such recurrence. Conflict: it is over, or was never paused.
     """
     now = clock.now()
     wanted = _CHANGES[action]
+    made: list[Stored] = []
     nudges: list[queue.Nudge] = []
     dropped: list[str] = []
-    with writing() as session:
+    with writing(keep=keep) as session:
         row = find(session, workspace_id, recurrence_id)
         changed = session.scalar(
             update(Recurrence)
@@ -134,12 +135,13 @@ def change(workspace_id: str, recurrence_id: str, action: str) -> Recurrence:
         elif action == "resume":
             nudges = _reinstate(session, row.id, now)
             row.cursor_at = max(row.cursor_at, now)
-            nudges += [stored.nudge() for stored in _make(session, row, now)[0]]
+            made = _make(session, row, now)[0]
         else:
             reason = Reason.RECURRENCE_PAUSED if action == "pause" else Reason.RECURRENCE_CANCELLED
             dropped = _call_off(session, row.id, reason, now)
-    queue.try_add(nudges)
-    if dropped:
+    if keep:
+        service.announce(made)
+        queue.try_add(nudges)
         queue.remove(dropped)
     return row
 
@@ -209,7 +211,7 @@ def _materialise(recurrence_id: str, now: datetime) -> int:
             if row.status != "active":
                 return total
             stored, more = _make(session, row, now)
-        service.nudge_within_horizon(stored)
+        service.announce(stored)
         total += len(stored)
         if not more:
             break

@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 from sqlalchemy.orm import Session
 
 from app import clock
-from app.api import idempotency
+from app.api import dry_run, idempotency
 from app.api.auth import Caller
 from app.api.body import ApiModel
 from app.api.endpoint import dump, endpoint
@@ -111,7 +111,7 @@ def schedule_recurring(caller: Caller, payload: ScheduleRecurring) -> Outcome:
             workspace_id, channel_of(payload.to), payload.to, sender, payload.body, payload.media_url, rule
         )
         stored = recurring.create(session, row)
-        return Outcome(dump(_state(row)), lambda: service.nudge_within_horizon(stored))
+        return Outcome(dump(_state(row)), lambda: service.announce(stored))
 
     return idempotency.once(workspace_id, "schedule-recurring", idempotency.header_key(), schemas.plain(payload), work)
 
@@ -158,7 +158,7 @@ def list_recurring(caller: Caller, payload: WorkspaceRef) -> RecurringList:
 def change_recurring(caller: Caller, payload: WorkspaceRef, recurring_id: str, action: str) -> RecurringState:
     """Repeating an action gives the same answer."""
     workspace_id = caller.existing_workspace(payload.workspace_id)
-    return _state(recurring.change(workspace_id, recurring_id, action))
+    return _state(recurring.change(workspace_id, recurring_id, action, keep=not dry_run.requested()))
 
 
 def _state(row: Recurrence) -> RecurringState:

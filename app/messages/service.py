@@ -59,6 +59,7 @@ class Stored:
 
     id: str
     job_id: str
+    channel: str
     due_at: datetime
     due_text: str
 
@@ -91,7 +92,7 @@ class SenderBook:
             Invalid: ``fromNumber`` is missing, not the workspace's, or of another channel than ``to``.
         """
         config = self._config
-        sender = requested or self._workspace.default_sender or config.twilio_from_number
+        sender = requested or self._workspace.default_sender or self._only_sender(to) or config.twilio_from_number
         if sender is None:
             if config.twilio_messaging_service_sid:
                 return config.twilio_messaging_service_sid
@@ -105,6 +106,11 @@ class SenderBook:
             workspaces.add_sender(self._session, self._workspace.id, channel_of(sender), sender)
             self._allowed.add(sender)
         return sender
+
+    def _only_sender(self, to: str) -> str | None:
+        """Where a workspace has just one sender of the channel, there is nothing to choose."""
+        fitting = [address for address in self._allowed if channel_of(address) == channel_of(to)]
+        return fitting[0] if len(fitting) == 1 else None
 
 
 def check_recipient(to: str) -> None:
@@ -156,9 +162,7 @@ def store_occurrences(session: Session, drafts: Sequence[Draft]) -> list[Stored]
 
 
 def _stored(rows: Sequence[dict[str, Any]]) -> list[Stored]:
-    for row in rows:
-        metrics.accepted.inc(row["channel"])
-    return [Stored(row["id"], row["job_id"], row["due_at"], row["due_text"]) for row in rows]
+    return [Stored(row["id"], row["job_id"], row["channel"], row["due_at"], row["due_text"]) for row in rows]
 
 
 def _rows(session: Session, drafts: Sequence[Draft]) -> list[dict[str, Any]]:
@@ -210,8 +214,10 @@ def _taken_job_ids(session: Session, drafts: Sequence[Draft]) -> set[str]:
     )
 
 
-def nudge_within_horizon(stored: Sequence[Stored]) -> None:
-    """Put what is due soon into Redis; the rest waits in SQL until the sweep finds it within the horizon."""
+def announce(stored: Sequence[Stored]) -> None:
+    """After the commit: count, and put what is due soon into Redis; the rest waits in SQL for the sweep to find it."""
+    for item in stored:
+        metrics.accepted.inc(item.channel)
     horizon = clock.now() + timedelta(minutes=settings().horizon_minutes)
     queue.try_add([item.nudge() for item in stored if item.due_at <= horizon])
 
@@ -228,14 +234,16 @@ def find(session: Session, workspace_id: str, job_id: str) -> Message:
     return message
 
 
-def cancel(workspace_id: str, job_id: str) -> Message:
+def cancel(workspace_id: str, job_id: str, *, keep: bool = True) -> Message:
     """Call a message off. One conditional UPDATE decides the race with the worker; again is the same answer.
+
+    ``keep=False`` only tries it out.
 
     Raises:
         NotFound: no such job. Conflict: it is being sent, was sent, or is over.
     """
     now = clock.now()
-    with writing() as session:
+    with writing(keep=keep) as session:
         cancelled = session.scalar(
             update(Message)
             .where(
@@ -249,22 +257,30 @@ def cancel(workspace_id: str, job_id: str) -> Message:
         message = cancelled or find(session, workspace_id, job_id)
     if cancelled is None and message.status != Status.CANCELLED:
         raise too_late(Status(message.status))
-    if cancelled is not None:
+    if cancelled is not None and keep:
         queue.remove([queue.send_nudge(message.id, message.revision, None).job_id])
     return message
 
 
 def reschedule(
-    workspace_id: str, job_id: str, due_at: datetime | None, due_text: str | None, delay: timedelta
+    workspace_id: str,
+    job_id: str,
+    due_at: datetime | None,
+    due_text: str | None,
+    delay: timedelta,
+    *,
+    keep: bool = True,
 ) -> Message:
     """Move a message that has not gone out; ``due_at`` and ``due_text``, or else ``delay`` from now.
+
+    ``keep=False`` only tries it out.
 
     Raises:
         NotFound: no such job. Conflict: it is being sent, was sent, or is over.
         Invalid: the time is past, too far ahead, or after the message's own ``validUntil``.
     """
     now = clock.now()
-    with writing() as session:
+    with writing(keep=keep) as session:
         old = find(session, workspace_id, job_id)
         workspace = session.get_one(Workspace, workspace_id)
         name = "scheduledTime" if due_at is not None else "delayMinutes"
@@ -294,6 +310,8 @@ def reschedule(
             session.refresh(old)
             raise too_late(Status(old.status))
         old_job = queue.send_nudge(moved.id, moved.revision - 1, None).job_id
+    if not keep:
+        return moved
     queue.remove([old_job])
     if due_at <= now + timedelta(minutes=settings().horizon_minutes):
         queue.try_add([queue.send_nudge(moved.id, moved.revision, due_at)])

@@ -7,7 +7,7 @@ from flask import Blueprint
 from sqlalchemy.orm import Session
 
 from app import clock
-from app.api import idempotency
+from app.api import dry_run, idempotency
 from app.api.auth import Caller
 from app.api.body import ApiModel, validate
 from app.api.endpoint import LARGE, dump, endpoint
@@ -53,7 +53,7 @@ def _single(
             job_id=keyed_job_id(workspace_id, route, key) if key else None,
         )
         stored = service.store(session, [draft])
-        return Outcome(dump(answer(stored[0])), lambda: service.nudge_within_horizon(stored))
+        return Outcome(dump(answer(stored[0])), lambda: service.announce(stored))
 
     return idempotency.once(workspace_id, route, key, schemas.plain(payload), work)
 
@@ -172,7 +172,7 @@ def schedule_bulk(caller: Caller, payload: schemas.ScheduleBulk) -> Outcome:
                 verdicts.append(error)
         stored = service.store(session, [verdict for verdict in verdicts if isinstance(verdict, Draft)])
         answer = _bulk_answer(verdicts, stored)
-        return Outcome(dump(answer), lambda: service.nudge_within_horizon(stored))
+        return Outcome(dump(answer), lambda: service.announce(stored))
 
     return idempotency.once(workspace_id, "schedule-bulk", key, schemas.plain(payload), work)
 
@@ -238,7 +238,9 @@ def _bulk_answer(verdicts: list[Draft | ApiError], stored: list[Stored]) -> sche
 )
 def cancel_job(caller: Caller, payload: schemas.JobRef) -> schemas.Cancelled:
     """ "cancelled" is only said when the message can no longer go out."""
-    message = service.cancel(caller.existing_workspace(payload.workspace_id), payload.job_id)
+    message = service.cancel(
+        caller.existing_workspace(payload.workspace_id), payload.job_id, keep=not dry_run.requested()
+    )
     return schemas.Cancelled(job_id=message.job_id, status="cancelled")
 
 
@@ -261,6 +263,7 @@ def reschedule_job(caller: Caller, payload: schemas.Reschedule) -> schemas.Sched
         given.at if given else None,
         given.text if given else None,
         timedelta(minutes=payload.delay_minutes or 0),
+        keep=not dry_run.requested(),
     )
     return schemas.Scheduled(job_id=message.job_id, status="scheduled", scheduled_time=message.due_text)
 

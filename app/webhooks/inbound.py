@@ -92,8 +92,7 @@ def receive(inbound: Inbound) -> None:
             dropped = cancel_pending_to(session, concerned, channel, inbound.sender)
         elif intent == "start":
             contacts.lift(session, concerned, channel, inbound.sender)
-    if dropped:
-        queue.remove(dropped)
+    queue.remove(dropped)
     if intent:
         log.info("inbound keyword", intent=intent, inbound_id=new[0], workspaces=concerned, cancelled=len(dropped))
     if intent == "stop":
