@@ -13,7 +13,7 @@ from app.api.rate_limit import init_rate_limit, limiter
 from app.contacts import models as _contact_models  # noqa: F401
 from app.extensions import init_extensions, migrate
 from app.ids import new_id
-from app.messages import recurring_views, views
+from app.messages import reading_views, recurring_views, views
 from app.settings import Settings, load
 from app.webhooks import sandbox_views
 from app.webhooks import views as webhook_views
@@ -48,7 +48,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     errors.init_errors(app)
     init_rate_limit(app, settings)
     limits = f"{settings.rate_limit or 1} per minute"
-    for blueprint in (views.trigger, recurring_views.blueprint, sandbox_views.blueprint):
+    for blueprint in (views.trigger, recurring_views.blueprint, reading_views.blueprint, sandbox_views.blueprint):
         limiter.limit(limits)(blueprint)
         app.register_blueprint(blueprint)
     for blueprint in (webhook_views.blueprint, health.blueprint):
