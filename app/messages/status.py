@@ -94,7 +94,7 @@ def bind_acceptance(
             status=Status.SENT,
             provider=attempt.provider,
             provider_message_id=provider_message_id,
-            provider_status=provider_status if provider_status in PROVIDER_RANK else "queued",
+            provider_status="accepted",
             sent_at=now,
             finished_at=now,
             reason=None,
@@ -115,6 +115,7 @@ def bind_acceptance(
             log.error("a second try was accepted", message_id=message.id, attempt_id=attempt_id)
         return message
     metrics.sent.inc(bound.channel, attempt.provider)
+    _advance(session, bound.id, Report(attempt.provider, provider_message_id, provider_status), now)
     _apply_early_reports(session, bound, now)
     return bound
 
