@@ -1,5 +1,6 @@
 """Fixtures: every test that touches a store gets real ones, and (unless it says otherwise) runs on both databases."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -41,13 +42,13 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def migrated_postgres(worker_id: str) -> Iterator[str]:
+def migrated_postgres() -> Iterator[str]:
     """A migrated PostgreSQL database of this test process."""
     if problem := stores.postgres_problem():
         if stores.REQUIRED:
             pytest.fail(problem)
         pytest.skip(problem)
-    with stores.postgres_database(f"bellhop_test_{worker_id}") as url:
+    with stores.postgres_database(f"bellhop_test_{os.getpid()}") as url:
         _migrate(url)
         yield url
 
