@@ -7,9 +7,9 @@ from flask.wrappers import Response
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app import database
-from app.api import errors, health
+from app.api import docs, errors, health
 from app.api.endpoint import LARGE
-from app.api.rate_limit import init_rate_limit, limiter
+from app.api.rate_limit import init_rate_limit
 from app.contacts import models as _contact_models  # noqa: F401
 from app.extensions import init_extensions, migrate
 from app.ids import new_id
@@ -25,6 +25,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     """The JSON API, the webhooks and the health routes on one database and one Redis."""
     settings = settings or load()
     app = Flask("app")
+    app.url_map.merge_slashes = False  # a doubled slash is an unknown address, not a redirect with a page
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.config.update(
         SECRET_KEY=settings.load_secret_key(),
@@ -46,12 +47,9 @@ def create_app(settings: Settings | None = None) -> Flask:
         database.prepare_engine(database.db.engine)
     _name_requests(app)  # first, so that its after_request sees the finished answer
     errors.init_errors(app)
-    init_rate_limit(app, settings)
-    limits = f"{settings.rate_limit or 1} per minute"
-    for blueprint in (views.trigger, recurring_views.blueprint, reading_views.blueprint, sandbox_views.blueprint):
-        limiter.limit(limits)(blueprint)
-        app.register_blueprint(blueprint)
-    for blueprint in (webhook_views.blueprint, health.blueprint):
+    api = (views.trigger, recurring_views.blueprint, reading_views.blueprint, sandbox_views.blueprint)
+    init_rate_limit(app, settings, api)
+    for blueprint in (*api, webhook_views.blueprint, health.blueprint, docs.blueprint):
         app.register_blueprint(blueprint)
     return app
 

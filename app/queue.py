@@ -8,6 +8,7 @@ functions live in ``jobs``, which the application never imports; the names are k
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import cast
 
 import redis
 from rq import Queue
@@ -143,7 +144,9 @@ def present(queue: str) -> set[str]:
     """The ids of all jobs that wait in a queue or run: what a worker has or will get without our help."""
     rq = rq_queue(queue)
     started = StartedJobRegistry(queue, connection=rq.connection, serializer=JSONSerializer)
-    return {*rq.get_job_ids(), *started.get_job_ids(cleanup=False)}
+    # A mark past its time is that of a worker that died; RQ itself removes it only when some worker cleans up.
+    running = cast(list[bytes], rq.connection.zrangebyscore(started.key, clock.now().timestamp(), "+inf"))
+    return {*rq.get_job_ids(), *(started.parse_job_id(entry.decode()) for entry in running)}
 
 
 def scheduled(queue: str) -> set[str]:

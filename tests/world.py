@@ -38,6 +38,10 @@ class Tenant:
         """POST JSON with the workspace's key; header names are written with underscores."""
         return self.client.post(path, data=json.dumps(body), headers=self._headers(headers))
 
+    def post_raw(self, path: str, body: bytes, content_type: str = "application/json") -> TestResponse:
+        """POST bytes as they are, with the workspace's key."""
+        return self.client.post(path, data=body, headers=self._headers({"Content_Type": content_type}))
+
     def get(self, path: str, **query: str) -> TestResponse:
         """GET with the workspace's key."""
         return self.client.get(path, query_string=query, headers=self._headers({}))

@@ -10,7 +10,8 @@ from app.extensions import settings
 from app.settings import is_loopback
 from app.workspaces import service
 
-_FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip")
+_FORWARDED = ("forwarded", "x-forwarded-", "x-real-ip")
+"""Beginnings of the headers that a proxy adds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ def bearer_token() -> str | None:
         return None
     scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
-        raise Unauthorized("Use the header Authorization: Bearer KEY.")
+        raise _challenge("Use the header Authorization: Bearer KEY.")
     return token.strip()
 
 
@@ -74,7 +75,7 @@ def authenticate() -> Caller:
     # Without keys only this machine may call. A browser page that tricks its user's browser into calling us carries
     # a foreign Host (DNS rebinding) or, through a proxy, a Forwarded header.
     host = urlsplit(f"//{request.host}").hostname or ""
-    if not is_loopback(host) or any(name in request.headers for name in _FORWARDED):
+    if not is_loopback(host) or any(name.lower().startswith(_FORWARDED) for name, _ in request.headers):
         raise _challenge("Without an API key only requests from this machine are answered.")
     return Caller(None)
 

@@ -6,18 +6,20 @@ surrogate, and not nest deeper than 32 levels. pydantic's own error texts never 
 
 import json
 import math
-from typing import Any, NoReturn, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ClassVar, NoReturn, TypeVar
 
 from flask import request
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from app import clock
 from app.errors import Invalid, Malformed, TooLarge, UnsupportedMediaType, invalid_field
 
 MAX_DEPTH = 32
-M = TypeVar("M", bound=BaseModel)
-V = TypeVar("V")
+_ABOUT = "about_fields"
 
 
 class ApiModel(BaseModel):
@@ -32,6 +34,24 @@ class ApiModel(BaseModel):
         json_schema_serialization_defaults_required=True,
     )
 
+    judged_apart: ClassVar[frozenset[str]] = frozenset()
+    """Outside names of fields whose items are validated one by one: what is wrong in there is not said of the whole."""
+
+
+M = TypeVar("M", bound=ApiModel)
+
+
+def example(fields: dict[str, Any]) -> Callable[[dict[str, Any]], None]:
+    """A model's example, as its ``json_schema_extra``. The seeds' times, all in 2025, move to the coming year, so that
+    whoever tries the example is not told that it lies in the past.
+    """
+
+    def add(schema: dict[str, Any]) -> None:
+        text = json.dumps(fields).replace('"2025-', f'"{clock.now().year + 1}-')
+        schema["examples"] = [json.loads(text)]
+
+    return add
+
 
 def read_json(limit: int) -> Any:
     """The request's body as JSON values; at most ``limit`` bytes.
@@ -41,11 +61,14 @@ def read_json(limit: int) -> Any:
     """
     if request.mimetype != "application/json" and not request.mimetype.endswith("+json"):
         raise UnsupportedMediaType("Send JSON, with the header Content-Type: application/json.")
-    request.max_content_length = limit
+    # One byte more, because Werkzeug cuts a body of untold length (chunked) off at its limit without a word.
+    request.max_content_length = limit + 1
     try:
         raw = request.get_data(cache=True)
     except RequestEntityTooLarge:
-        raise TooLarge(f"The body is larger than {limit} bytes.") from None
+        raw = None
+    if raw is None or len(raw) > limit:
+        raise TooLarge(f"The body is larger than {limit} bytes.")
     return parse_json(raw)
 
 
@@ -54,7 +77,6 @@ def parse_json(raw: bytes) -> Any:
 
     Raises:
         Malformed: not UTF-8, not JSON, NaN or Infinity, too deep.
-        Invalid: a text holds NUL or half a surrogate pair, which no database stores.
     """
     try:
         value = json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite)
@@ -64,7 +86,9 @@ def parse_json(raw: bytes) -> Any:
         raise Malformed(f"The body nests deeper than {MAX_DEPTH} levels.") from None
     except ValueError as error:
         raise Malformed(f"The body is not valid JSON: {error}.") from None
-    return check_texts(value)
+    for _ in _nodes(value):
+        pass
+    return value
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -78,27 +102,33 @@ def _finite(text: str) -> float:
     return number
 
 
-def check_texts(root: V) -> V:
-    """The same value, when it does not nest too deep and all its texts can be stored.
+def _nodes(root: Any, apart: frozenset[str] = frozenset()) -> Iterator[tuple[Any, str]]:
+    """Every value in a value, each with its path; not what is in the fields of the root that are named ``apart``.
 
     Raises:
-        Malformed, Invalid: otherwise.
+        Malformed: it nests too deep.
     """
     stack: list[tuple[Any, str, int]] = [(root, "", 1)]
     while stack:
         value, path, depth = stack.pop()
-        if isinstance(value, str):
-            _check_text(value, path)
-        elif isinstance(value, dict | list):
+        yield value, path
+        if isinstance(value, dict | list):
             if depth > MAX_DEPTH:
                 raise Malformed(f"The body nests deeper than {MAX_DEPTH} levels.")
-            items = value.items() if isinstance(value, dict) else enumerate(value)
-            for key, item in items:
-                if isinstance(key, str):
-                    _check_text(key, path)
-                if isinstance(item, str | dict | list):
+            for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+                if isinstance(item, str | dict | list) and not (depth == 1 and key in apart):
                     stack.append((item, f"{path}.{key}" if path else str(key), depth + 1))
-    return root
+
+
+def _check_texts(root: Any, apart: frozenset[str]) -> None:
+    """Refuse a text with NUL or half a surrogate pair, which no database stores.
+
+    Raises:
+        Invalid: with the path of the text.
+    """
+    for value, path in _nodes(root, apart):
+        for text in (value,) if isinstance(value, str) else value if isinstance(value, dict) else ():
+            _check_text(text, path)
 
 
 def _check_text(text: str, path: str) -> None:
@@ -119,19 +149,26 @@ def validate(model: type[M], value: Any) -> M:
     """
     if not isinstance(value, dict):
         raise Malformed("The body must be a JSON object.")
+    _check_texts(value, model.judged_apart)
     try:
         return model.model_validate(value, by_alias=True, by_name=False)
     except ValidationError as error:
         raise from_validation(error) from None
 
 
+def about(fields: Sequence[str], message: str) -> PydanticCustomError:
+    """What a model validator raises when some fields do not go together; by their outside names."""
+    return PydanticCustomError(_ABOUT, message, {"fields": list(fields)})
+
+
 def from_validation(error: ValidationError) -> Invalid:
     """A pydantic error in the API's own form."""
     fields: dict[str, list[str]] = {}
-    for item in error.errors(include_url=False, include_input=False, include_context=False):
-        name = ".".join(str(part) for part in item["loc"]) or "body"
+    for item in error.errors(include_url=False, include_input=False):
+        path = ".".join(str(part) for part in item["loc"])[:200] or "body"
         text = "is not a known field" if item["type"] == "extra_forbidden" else _sentence(item["msg"])
-        fields.setdefault(name[:200], []).append(text)
+        for name in item["ctx"]["fields"] if item["type"] == _ABOUT else [path]:
+            fields.setdefault(name, []).append(text)
     names = ", ".join(list(fields)[:5])
     return Invalid(f"Some fields are not valid: {names}.", fields=fields)
 

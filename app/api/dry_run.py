@@ -11,7 +11,7 @@ from flask import request
 from app.errors import invalid_field
 
 HEADER = "X-Dry-Run"
-_IDS = frozenset({"jobId", "messageId", "recurringId"})
+IDS = frozenset({"jobId", "messageId", "recurringId"})
 
 
 def requested() -> bool:
@@ -33,9 +33,7 @@ def disclaim(data: dict[str, Any], given: object) -> dict[str, Any]:
 
 def _without_ids(value: Any, given: str | None) -> Any:
     if isinstance(value, dict):
-        return {
-            key: None if key in _IDS and item != given else _without_ids(item, given) for key, item in value.items()
-        }
+        return {key: None if key in IDS and item != given else _without_ids(item, given) for key, item in value.items()}
     if isinstance(value, list):
         return [_without_ids(item, given) for item in value]
     return value

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from app.api import auth, dry_run, idempotency
 from app.api.auth import Caller
-from app.api.body import check_texts, read_json, validate
+from app.api.body import ApiModel, read_json, validate
 from app.errors import NotFound
 
 SMALL = 256 * 1024
@@ -32,9 +32,9 @@ class Endpoint:
     tag: str
     status: int
     answer: type[BaseModel]
-    body: type[BaseModel] | None = None
-    query: type[BaseModel] | None = None
-    optional_body: type[BaseModel] | None = None
+    body: type[ApiModel] | None = None
+    query: type[ApiModel] | None = None
+    optional_body: type[ApiModel] | None = None
     creates: bool = False
     errors: tuple[int, ...] = ()
 
@@ -74,16 +74,16 @@ def endpoint(
     summary: str,
     tag: str,
     status: int = 200,
-    body: type[BaseModel] | None = None,
-    query: type[BaseModel] | None = None,
-    optional_body: type[BaseModel] | None = None,
+    body: type[ApiModel] | None = None,
+    query: type[ApiModel] | None = None,
+    optional_body: type[ApiModel] | None = None,
     creates: bool = False,
     limit: int = SMALL,
     errors: tuple[int, ...] = (),
 ) -> Callable[[View], View]:
     """Register a view that takes ``(caller, payload, **path parameters)`` and returns its answer.
 
-    ``payload`` is the validated body or query; an optional body that is not sent is read from the query. A route that
+    ``payload`` is the validated body or query; what an optional body leaves out is read from the query. A route that
     ``creates`` returns an `idempotency.Outcome`.
     """
 
@@ -114,10 +114,13 @@ def endpoint(
             payload: BaseModel | None = None
             if body is not None:
                 payload = validate(body, read_json(limit))
-            elif optional_body is not None and request.content_length:
-                payload = validate(optional_body, read_json(limit))
             elif (from_query := query or optional_body) is not None:
-                payload = validate(from_query, check_texts(dict(request.args)))
+                payload = validate(from_query, dict(request.args))
+                if optional_body is not None and request.content_length:
+                    given = read_json(limit)
+                    payload = validate(
+                        optional_body, {**dict(request.args), **given} if isinstance(given, dict) else given
+                    )
             result = view(caller, payload, **parameters)
             outcome = result if isinstance(result, idempotency.Outcome) else idempotency.Outcome(dump(result))
             data, code = outcome.data, status
@@ -140,9 +143,7 @@ def plain_route(blueprint: Blueprint, method: str, path: str, **facts: Any) -> C
 
     def decorate(view: PlainView) -> PlainView:
         address = f"{blueprint.url_prefix or ''}{path}"
-        PLAIN_ROUTES.append(
-            PlainRoute(method, address, view.__name__, description=inspect.getdoc(view) or "", **facts)
-        )
+        PLAIN_ROUTES.append(PlainRoute(method, address, view.__name__, description=inspect.getdoc(view) or "", **facts))
         blueprint.add_url_rule(path, view.__name__, view, methods=[method])
         return view
 

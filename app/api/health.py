@@ -10,22 +10,26 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import clock, metrics, queue
+from app.api.endpoint import plain_route
 from app.database import reading
 from app.errors import Unauthorized
 from app.extensions import redis_client, settings
 from app.settings import is_loopback
 
 blueprint = Blueprint("health", __name__)
+TAG = "Health"
+JSON = "application/json"
+PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 MAX_HEARTBEAT_AGE_S = 15
 
 
-@blueprint.get("/healthz")
+@plain_route(blueprint, "GET", "/healthz", summary="Is the process alive", tag=TAG, answers={200: JSON})
 def healthz() -> Response:
     """This process answers."""
     return jsonify({"status": "ok"})
 
 
-@blueprint.get("/readyz")
+@plain_route(blueprint, "GET", "/readyz", summary="Can it do its work", tag=TAG, answers={200: JSON, 503: JSON})
 def readyz() -> Response:
     """200 only while the database, Redis, a scheduler and a worker are there. Accepting messages needs the database
     only.
@@ -77,7 +81,7 @@ def _worker() -> str:
     return "ok" if Worker.count(queue=send_queue) else "no worker is running"
 
 
-@blueprint.get("/metrics")
+@plain_route(blueprint, "GET", "/metrics", summary="How it is doing", tag=TAG, answers={200: PROMETHEUS}, errors=(401,))
 def prometheus() -> Response:
     """Prometheus' text format. From elsewhere only with ``METRICS_TOKEN``."""
     config = settings()
@@ -86,4 +90,4 @@ def prometheus() -> Response:
     local = config.is_local and is_loopback(request.remote_addr or "")
     if not local and not (token and hmac.compare_digest(given.encode(), token.encode())):
         raise Unauthorized("Use the header Authorization: Bearer METRICS_TOKEN.")
-    return Response(metrics.render(redis_client()), content_type="text/plain; version=0.0.4; charset=utf-8")
+    return Response(metrics.render(redis_client()), content_type=PROMETHEUS)

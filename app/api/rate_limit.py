@@ -5,13 +5,18 @@ gone.
 """
 
 import hashlib
+import time
+from collections.abc import Sequence
 
-from flask import Flask, request
+from flask import Blueprint, Flask, request
+from flask.wrappers import Response
 from flask_limiter import Limiter
 from flask_limiter.constants import HeaderNames
 from flask_limiter.util import get_remote_address
 
 from app.settings import Settings
+
+RESET = "RateLimit-Reset"
 
 
 def _caller() -> str:
@@ -21,26 +26,37 @@ def _caller() -> str:
     return "address:" + get_remote_address()
 
 
-limiter = Limiter(
-    key_func=_caller,
-    strategy="sliding-window-counter",
-    headers_enabled=True,
-    header_name_mapping={
-        HeaderNames.LIMIT: "RateLimit-Limit",
-        HeaderNames.REMAINING: "RateLimit-Remaining",
-        HeaderNames.RESET: "RateLimit-Reset",
-        HeaderNames.RETRY_AFTER: "Retry-After",
-    },
-    in_memory_fallback_enabled=True,
-    key_prefix="bellhop",
-)
-
-
-def init_rate_limit(app: Flask, settings: Settings) -> None:
-    """Attach the limiter; the API's blueprints are limited where they are registered."""
+def init_rate_limit(app: Flask, settings: Settings, blueprints: Sequence[Blueprint]) -> None:
+    """Limit the API's blueprints; all their routes count together."""
     app.config["RATELIMIT_STORAGE_URI"] = settings.redis_url or "memory://"
     app.config["RATELIMIT_STORAGE_OPTIONS"] = (
         {"socket_connect_timeout": 1, "socket_timeout": 1} if settings.redis_url else {}
     )
     app.config["RATELIMIT_ENABLED"] = settings.rate_limit > 0
+    app.after_request(_seconds_from_now)  # before the limiter's own, because the last one registered runs first
+    limiter = Limiter(
+        key_func=_caller,
+        strategy="sliding-window-counter",
+        headers_enabled=True,
+        header_name_mapping={
+            HeaderNames.LIMIT: "RateLimit-Limit",
+            HeaderNames.REMAINING: "RateLimit-Remaining",
+            HeaderNames.RESET: RESET,
+            HeaderNames.RETRY_AFTER: "Retry-After",
+        },
+        in_memory_fallback_enabled=True,
+        key_prefix="bellhop",
+    )
     limiter.init_app(app)
+    for blueprint in blueprints:
+        limiter.shared_limit(f"{settings.rate_limit or 1} per minute", scope="api")(blueprint)
+
+
+def _seconds_from_now(response: Response) -> Response:
+    """Flask-Limiter writes an instant; the headers' standard (draft-ietf-httpapi-ratelimit-headers) says seconds."""
+    if RESET in response.headers:
+        seconds = str(max(int(int(response.headers[RESET]) - time.time()), 1))
+        response.headers[RESET] = seconds
+        if response.status_code == 429:
+            response.headers["Retry-After"] = seconds
+    return response

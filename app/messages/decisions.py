@@ -38,9 +38,10 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Fail:
-    """It is over."""
+    """It is over; ``counted`` if the try used up an attempt."""
 
     reason: Reason
+    counted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +63,9 @@ def after_failure(failure: Failure, standing: Standing, now: datetime) -> Decisi
     """Only an answer of the provider uses up an attempt; what is worthless by its next try fails at once."""
     match failure.kind:
         case FailureKind.PERMANENT:
-            return Fail(Reason.REJECTED)
+            return Fail(Reason.REJECTED, counted=True)
         case FailureKind.OPTED_OUT:
-            return Fail(Reason.OPTED_OUT)
+            return Fail(Reason.OPTED_OUT, counted=True)
         case FailureKind.CONFIGURATION:
             return PauseAccount()
         case FailureKind.AMBIGUOUS:
@@ -73,7 +74,7 @@ def after_failure(failure: Failure, standing: Standing, now: datetime) -> Decisi
             policy = POLICIES[standing.retry_policy]
             used = standing.attempts_used + 1
             if used >= policy.max_attempts:
-                return Fail(Reason.ATTEMPTS_EXHAUSTED)
+                return Fail(Reason.ATTEMPTS_EXHAUSTED, counted=True)
             delay = max(policy.delay_s(used), failure.min_delay_s)
             return _retry(now + timedelta(seconds=delay), standing, counted=True)
         case FailureKind.THROTTLED:
@@ -81,7 +82,7 @@ def after_failure(failure: Failure, standing: Standing, now: datetime) -> Decisi
             if tries > UNCOUNTED.max_attempts:
                 return Fail(Reason.THROTTLED)
             delay = UNCOUNTED.delay_s(tries) if failure.retry_after_s is None else failure.retry_after_s
-            return _retry(now + timedelta(seconds=delay), standing, uncounted=True)
+            return _retry(now + timedelta(seconds=max(delay, failure.min_delay_s)), standing, uncounted=True)
         case FailureKind.UNREACHABLE:
             # Nothing left the house, however often we try: only the message's validity ends this. The gap grows with
             # the time that the message is late already, so that an outage is noticed to be over within half a minute.
@@ -90,7 +91,7 @@ def after_failure(failure: Failure, standing: Standing, now: datetime) -> Decisi
 
 
 def _retry(at: datetime, standing: Standing, *, counted: bool = False, uncounted: bool = False) -> Decision:
-    return Fail(Reason.EXPIRED) if at >= standing.valid_until else Retry(at, counted, uncounted)
+    return Fail(Reason.EXPIRED, counted) if at >= standing.valid_until else Retry(at, counted, uncounted)
 
 
 def after_lookup(standing: Standing, *, looks: int, tried_at: datetime, hold: bool, now: datetime) -> Decision:

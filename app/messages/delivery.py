@@ -131,7 +131,8 @@ def _refuse(session: Session, message_id: str, provider: Provider, now: datetime
     if message is None or message.status != Status.SCHEDULED:
         return []
     if message.valid_until <= now:
-        _end_unsent(session, message, Reason.EXPIRED, now)
+        missed = message.recurrence_id is not None and message.attempt == 0
+        _end_unsent(session, message, Reason.MISSED if missed else Reason.EXPIRED, now)
         return []
     if session.scalar(select(contacts.is_suppressed(message.workspace_id, message.channel, message.to_address))):
         _end_unsent(session, message, Reason.OPTED_OUT, now)
@@ -262,14 +263,14 @@ def _settle_failure(
                 **problem,
             )
             return [queue.send_nudge(row.id, row.revision, at)] if row else []
-        case decisions.Fail(reason):
+        case decisions.Fail(reason, counted):
             if _settle_row(
                 session,
                 claim,
                 status=Status.FAILED,
                 reason=reason,
                 finished_at=now,
-                attempts_used=Message.attempts_used + 1,
+                attempts_used=Message.attempts_used + int(counted),
                 **problem,
             ):
                 metrics.failed.inc(reason, str(failure.code or ""))
@@ -297,4 +298,8 @@ def _settle_row(session: Session, claim: Claim, **values: object) -> Message | N
 
 
 def _close_attempt(session: Session, attempt_id: str, outcome: str, now: datetime, **values: object) -> None:
-    session.execute(update(Attempt).where(Attempt.id == attempt_id).values(outcome=outcome, finished_at=now, **values))
+    attempt = update(Attempt).where(Attempt.id == attempt_id)
+    if outcome != "accepted":
+        # A callback may have proved the acceptance already, and no failure to hear of it undoes that.
+        attempt = attempt.where(Attempt.provider_message_id.is_(None))
+    session.execute(attempt.values(outcome=outcome, finished_at=now, **values))

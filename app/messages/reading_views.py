@@ -4,19 +4,19 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from flask import Blueprint
-from pydantic import Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session
 
 from app import clock
 from app.api.auth import Caller
-from app.api.body import ApiModel
+from app.api.body import ApiModel, example
 from app.api.endpoint import endpoint
 from app.channels.twilio_errors import explain
 from app.database import reading
 from app.errors import NotFound, invalid_field
 from app.ids import message_id
-from app.messages import schemas
+from app.messages import examples, schemas
 from app.messages.models import Attempt, DeliveryEvent, Message
 from app.messages.states import Status, job_status, message_status
 
@@ -101,6 +101,8 @@ class ReportItem(ApiModel):
 class MessagePage(ApiModel):
     """A page of messages; ``nextCursor`` is null on the last one."""
 
+    model_config = ConfigDict(json_schema_extra=example(examples.MESSAGE_PAGE))
+
     messages: list[MessageItem]
     next_cursor: str | None
 
@@ -108,11 +110,22 @@ class MessagePage(ApiModel):
 class MessageStory(MessageItem):
     """A message with its tries and the provider's reports."""
 
+    model_config = ConfigDict(json_schema_extra=example(examples.MESSAGE_STORY))
+
     tries: list[AttemptItem]
     reports: list[ReportItem]
 
 
-@endpoint(blueprint, "GET", "", query=MessageQuery, answer=MessagePage, summary="The messages of a workspace", tag=TAG)
+@endpoint(
+    blueprint,
+    "GET",
+    "",
+    query=MessageQuery,
+    answer=MessagePage,
+    summary="The messages of a workspace",
+    tag=TAG,
+    errors=(404,),
+)
 def list_messages(caller: Caller, payload: MessageQuery) -> MessagePage:
     """Keyset pages: the thousandth costs what the first does."""
     query = (

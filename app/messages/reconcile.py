@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
 from app import clock, metrics, queue
@@ -33,6 +34,8 @@ SETTLED_REFUSALS = (
     "given_back",
 )
 """Outcomes after which the provider cannot have the message."""
+TRIAL_PREFIX = "Sent from your Twilio trial account -"
+"""What Twilio puts before each text of a trial account."""
 CLOCK_SLACK = timedelta(seconds=2)
 """The provider's ``date_created`` has whole seconds, and its clock is not ours."""
 
@@ -63,8 +66,13 @@ def reconcile(message_id: str) -> None:
     record = _match(message, records)
     now = clock.now()
     if record is not None:
-        with writing() as session:
-            status.bind_acceptance(session, look.attempt.id, record.provider_message_id, record.status, now)
+        try:
+            with writing() as session:
+                status.bind_acceptance(session, look.attempt.id, record.provider_message_id, record.status, now)
+        except IntegrityError:
+            # A twin's look took the same record a moment before; the next look finds our own, or none.
+            _conclude(look, decisions.LookUp(now + decisions.LOOK_INTERVAL), looks=0)
+            return
         log.info("unknown message found at the provider", message_id=message.id)
         return
     looks = message.checks + 1
@@ -110,9 +118,9 @@ def _twin_is_sending(session: Session, message: Message) -> bool:
 
 def _match(message: Message, records: list[ProviderRecord]) -> ProviderRecord | None:
     """The oldest record with our text whose id no other message has."""
-    # A trial account prefixes each text, hence endswith; surrounding space does not survive everywhere.
+    # Surrounding space does not survive everywhere. A text that only ends like ours is another message's.
     text = message.body.strip()
-    candidates = [record for record in records if record.body.strip().endswith(text)]
+    candidates = [record for record in records if record.body.strip().removeprefix(TRIAL_PREFIX).strip() == text]
     if not candidates:
         return None
     found = [record.provider_message_id for record in candidates]

@@ -219,8 +219,12 @@ def _materialise(recurrence_id: str, now: datetime) -> int:
 
 
 def _has_work(row: Recurrence, now: datetime) -> bool:
-    following = next(occurrences(rule_of(row), row.cursor_at), None)
-    return following is None or following.at <= now + AHEAD or (row.count is not None and row.made >= row.count)
+    following = None if _is_exhausted(row) else next(occurrences(rule_of(row), row.cursor_at), None)
+    return following.at <= now + AHEAD if following else row.cursor_at <= now
+
+
+def _is_exhausted(row: Recurrence) -> bool:
+    return row.count is not None and row.made >= row.count
 
 
 def _make(session: Session, row: Recurrence, now: datetime) -> tuple[list[Stored], bool]:
@@ -231,23 +235,30 @@ def _make(session: Session, row: Recurrence, now: datetime) -> tuple[list[Stored
     drafts = [_draft(row, occurrence, Reason.MISSED) for occurrence in caught.missed]
     cursor = caught.cursor
     if caught.due is not None:
-        drafts.append(_draft(row, caught.due))
+        drafts.append(_draft(row, caught.due, last=len(drafts) + 1 == remaining))
     if not caught.more:
         left = BATCH if remaining is None else min(max(remaining - len(drafts), 0), BATCH)
         soon = list(takewhile(lambda run: run.at <= now + AHEAD, islice(occurrences(rule, cursor), left)))
-        drafts += [_draft(row, occurrence) for occurrence in soon]
+        for occurrence in soon:
+            drafts.append(_draft(row, occurrence, last=len(drafts) + 1 == remaining))
         cursor = soon[-1].at if soon else cursor
     stored = service.store_occurrences(session, drafts)
     row.cursor_at = cursor
     row.made += len(drafts)
-    exhausted = row.count is not None and row.made >= row.count
-    if not caught.more and (exhausted or next(occurrences(rule, cursor), None) is None):
+    # Not before the last one is due: until then it waits, and can be paused and called off.
+    ended = _is_exhausted(row) or next(occurrences(rule, cursor), None) is None
+    if ended and not caught.more and cursor <= now:
         row.status = "completed"
     session.flush()
     return stored, caught.more
 
 
-def _draft(row: Recurrence, occurrence: Occurrence, skipped: Reason | None = None) -> Draft:
+def _draft(row: Recurrence, occurrence: Occurrence, skipped: Reason | None = None, *, last: bool = False) -> Draft:
+    """An occurrence as a message. It is of no use any more once the next one is due: rows that were made ahead of an
+    outage must not go out all together after it.
+    """
+    following = None if skipped or last else next(occurrences(rule_of(row), occurrence.at), None)
+    valid_until = occurrence.at + DEFAULT_VALIDITY
     return Draft(
         workspace_id=row.workspace_id,
         to=row.to_address,
@@ -256,7 +267,7 @@ def _draft(row: Recurrence, occurrence: Occurrence, skipped: Reason | None = Non
         media_urls=row.media_urls,
         due_at=occurrence.at,
         due_text=occurrence.at.astimezone(ZoneInfo(row.timezone)).isoformat(),
-        valid_until=occurrence.at + DEFAULT_VALIDITY,
+        valid_until=min(valid_until, following.at) if following else valid_until,
         job_id=ids.keyed_job_id(row.workspace_id, row.id, occurrence.key),
         recurrence_id=row.id,
         occurrence_key=occurrence.key,

@@ -3,18 +3,18 @@
 from typing import Annotated, Any, Literal
 
 from flask import Blueprint
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 from sqlalchemy.orm import Session
 
 from app import clock
 from app.api import dry_run, idempotency
 from app.api.auth import Caller
-from app.api.body import ApiModel
+from app.api.body import ApiModel, about, example
 from app.api.endpoint import dump, endpoint
 from app.api.idempotency import Outcome
 from app.channels.phone import channel_of
 from app.errors import invalid_field
-from app.messages import recurring, schemas, service
+from app.messages import examples, recurring, schemas, service
 from app.messages.models import Recurrence
 from app.messages.recurrence import RecurrenceError, Rule, next_runs
 from app.messages.service import SenderBook
@@ -29,36 +29,56 @@ def _whole(value: Any) -> Any:
     return value
 
 
-Cron = Annotated[str, StringConstraints(min_length=1, max_length=200), Field(examples=["0 9 * * MON"])]
+Cron = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=200),
+    Field(description="Minute, hour, day of the month, month, day of the week.", examples=["0 9 * * MON"]),
+]
 Day = Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"), Field(examples=["2026-12-25"])]
+Count = Annotated[int, Field(ge=1, le=100_000), BeforeValidator(_whole)]
+Zone = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=64),
+    Field(description="An IANA time zone; its daylight saving time is followed.", examples=["Europe/Berlin"]),
+]
 
 
 class ScheduleRecurring(schemas.Content):
     """A message that goes out again and again: ``cron`` or ``crons``, read on the clocks of ``timezone``."""
 
+    model_config = ConfigDict(json_schema_extra=example(examples.SCHEDULE_RECURRING))
+
     workspace_id: schemas.WorkspaceId
     cron: Cron | None = None
-    crons: Annotated[list[Cron], Field(min_length=1, max_length=24)] | None = None
-    timezone: Annotated[str, StringConstraints(min_length=1, max_length=64), Field(examples=["Europe/Berlin"])]
-    until: schemas.Time | None = None
-    count: Annotated[int, BeforeValidator(_whole), Field(ge=1, le=100_000)] | None = None
-    skip_dates: Annotated[list[Day], Field(max_length=366)] = Field(default_factory=list)
+    crons: Annotated[list[Cron], Field(min_length=1, max_length=24)] | None = Field(
+        None, description="Several of them, for several times a day."
+    )
+    timezone: Zone
+    until: schemas.Time | None = Field(None, description="Nothing is sent after this instant.")
+    count: Count | None = Field(None, description="It ends after so many messages.")
+    skip_dates: list[Day] = Field(
+        default_factory=list, max_length=366, description="Days of the zone's calendar on which nothing is sent."
+    )
 
     @model_validator(mode="after")
     def _one_of(self) -> "ScheduleRecurring":
         if (self.cron is None) == (self.crons is None):
-            raise ValueError("give either cron or crons")
+            raise about(("cron", "crons"), "give either cron or crons")
         return self
 
 
 class WorkspaceRef(ApiModel):
     """Which workspace; not needed with an API key."""
 
+    model_config = ConfigDict(json_schema_extra=example(examples.WORKSPACE))
+
     workspace_id: schemas.WorkspaceId | None = None
 
 
 class RecurringState(ApiModel):
     """A recurring message; ``nextRuns`` are its next three times on its own clock."""
+
+    model_config = ConfigDict(json_schema_extra=example(examples.RECURRING_STATE))
 
     recurring_id: str
     status: Literal["active", "paused", "cancelled", "completed"]
@@ -67,6 +87,8 @@ class RecurringState(ApiModel):
 
 class RecurringItem(RecurringState):
     """A recurring message in a list."""
+
+    model_config = ConfigDict(json_schema_extra=example(examples.RECURRING_LIST["recurring"][0]))
 
     to: str
     from_number: str
@@ -82,6 +104,8 @@ class RecurringItem(RecurringState):
 
 class RecurringList(ApiModel):
     """The recurring messages of a workspace, newest first."""
+
+    model_config = ConfigDict(json_schema_extra=example(examples.RECURRING_LIST))
 
     recurring: list[RecurringItem]
 
@@ -102,10 +126,11 @@ def schedule_recurring(caller: Caller, payload: ScheduleRecurring) -> Outcome:
     workspace_id = caller.workspace(payload.workspace_id)
     service.check_recipient(payload.to)
     rule = _rule(payload)
-    if not next_runs(rule, clock.now(), 1):
-        raise invalid_field("until" if rule.until else "skipDates", "leaves no time at which this would be sent")
 
     def work(session: Session) -> Outcome:
+        # In here, because a repeated request still gets its first answer when the last run is over.
+        if not next_runs(rule, clock.now(), 1):
+            raise invalid_field("until" if rule.until else "skipDates", "leaves no time at which this would be sent")
         sender = SenderBook(session, workspace_id).choose(payload.to, payload.from_number)
         row = recurring.new_row(
             workspace_id, channel_of(payload.to), payload.to, sender, payload.body, payload.media_url, rule
@@ -127,7 +152,7 @@ def _rule(payload: ScheduleRecurring) -> Rule:
             skip_dates=payload.skip_dates,
         )
     except RecurrenceError as error:
-        raise invalid_field(error.field, str(error)) from None
+        raise invalid_field(error.field, error.message) from None
 
 
 @endpoint(
@@ -138,6 +163,7 @@ def _rule(payload: ScheduleRecurring) -> Rule:
     answer=RecurringList,
     summary="The recurring messages of a workspace",
     tag=TAG,
+    errors=(404,),
 )
 def list_recurring(caller: Caller, payload: WorkspaceRef) -> RecurringList:
     """At most 1,000, newest first."""

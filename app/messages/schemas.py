@@ -8,14 +8,18 @@ from urllib.parse import urlsplit
 from pydantic import (
     AfterValidator,
     BeforeValidator,
+    ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     StringConstraints,
     WithJsonSchema,
     model_validator,
 )
+from pydantic_core.core_schema import ListSchema
 
-from app.api.body import ApiModel
+from app.api.body import ApiModel, about, example
 from app.channels.segments import utf16_length
+from app.messages import examples
 
 MAX_BODY = 1600
 """Characters as Twilio counts them, UTF-16 code units (twilio.com/docs/api/errors/21617)."""
@@ -25,7 +29,7 @@ MAX_BULK = 1000
 
 ADDRESS_PATTERN = r"^(whatsapp:)?\+[1-9][0-9]{1,14}$"
 _TIME = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?([Zz]|[+-][0-9]{2}:?[0-9]{2})?"
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?([Zz]|[+-][0-9]{2}:?[0-5][0-9])?"
 )
 
 
@@ -83,14 +87,41 @@ def _media(value: Any) -> Any:
     return urls
 
 
-WorkspaceId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:@-]{1,64}$"), Field(examples=["ws_123"])]
-JobId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,128}$"), Field(examples=["job_xyz"])]
-Address = Annotated[str, StringConstraints(pattern=ADDRESS_PATTERN), Field(examples=["+1234567890"])]
-Body = Annotated[str, StringConstraints(max_length=MAX_BODY), AfterValidator(_body), Field(examples=["Hello"])]
+WorkspaceId = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9_.:@-]{1,64}$"),
+    Field(description="The workspace. With an API key it must be the key's own.", examples=["ws_123"]),
+]
+JobId = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,128}$"),
+    Field(description="The job, as the answer to its creation named it.", examples=["job_xyz"]),
+]
+Address = Annotated[
+    str,
+    StringConstraints(pattern=ADDRESS_PATTERN),
+    Field(description="A phone number in E.164 form, for WhatsApp after `whatsapp:`.", examples=["+1234567890"]),
+]
+Sender = Annotated[
+    Address,
+    Field(
+        description="The number to send from, one of the workspace's senders. Default: the workspace's own.",
+        examples=["+1987654321"],
+    ),
+]
+Body = Annotated[
+    str,
+    StringConstraints(max_length=MAX_BODY),
+    AfterValidator(_body),
+    Field(
+        description="The text, counted in UTF-16 units as Twilio does. Only with a `mediaUrl` may it be empty.",
+        examples=["Your message content"],
+    ),
+]
 Minutes = Annotated[
     float,
-    BeforeValidator(_number),
     Field(gt=0, le=2 * 366 * 24 * 60, allow_inf_nan=False, description="Minutes from now; fractions are fine."),
+    BeforeValidator(_number),
 ]
 Time = Annotated[
     GivenTime,
@@ -99,27 +130,26 @@ Time = Annotated[
         {
             "type": "string",
             "format": "date-time",
-            "description": "ISO 8601 with an offset; echoed as it was given.",
+            "description": "ISO 8601 with an offset from UTC; echoed as it was written. At most two years ahead.",
         }
     ),
 ]
+_URL = {"type": "string", "format": "uri", "pattern": "^https?://", "maxLength": 2048}
 MediaUrl = Annotated[
     list[str],
     BeforeValidator(_media),
     WithJsonSchema(
         {
-            "anyOf": [
-                {"type": "string", "format": "uri", "maxLength": 2048},
-                {
-                    "type": "array",
-                    "items": {"type": "string", "format": "uri", "maxLength": 2048},
-                    "maxItems": 10,
-                },
-            ]
+            "anyOf": [_URL, {"type": "array", "items": _URL, "maxItems": MAX_MEDIA}],
+            "description": "A picture or another file, or several, that the provider fetches and sends along.",
         }
     ),
 ]
-Reference = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+Reference = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=128),
+    Field(description="Your own name for the item; it comes back in the answer.", examples=["booking-42"]),
+]
 
 
 class _Arbitrary(ApiModel):
@@ -132,12 +162,12 @@ class Content(_Arbitrary):
     to: Address
     body: Body
     media_url: MediaUrl = Field(default_factory=list)
-    from_number: Address | None = None
+    from_number: Sender | None = None
 
     @model_validator(mode="after")
     def _something_to_say(self) -> "Content":
         if not self.body.strip() and not self.media_url:
-            raise ValueError("body must not be empty unless there is a mediaUrl")
+            raise about(("body",), "must not be empty unless there is a mediaUrl")
         return self
 
 
@@ -153,15 +183,21 @@ class _Single(Content):
 class SendSms(_Single):
     """Send now."""
 
+    model_config = ConfigDict(json_schema_extra=example(examples.SEND_SMS))
+
 
 class ScheduleDelay(_Single):
     """Send after some minutes."""
+
+    model_config = ConfigDict(json_schema_extra=example(examples.SCHEDULE_DELAY))
 
     delay_minutes: Minutes
 
 
 class ScheduleUntil(_Single):
     """Send at a time."""
+
+    model_config = ConfigDict(json_schema_extra=example(examples.SCHEDULE_UNTIL))
 
     scheduled_time: Time
 
@@ -176,31 +212,32 @@ class BulkItem(Content):
     @model_validator(mode="after")
     def _one_time(self) -> "BulkItem":
         if (self.scheduled_time is None) == (self.delay_minutes is None):
-            raise ValueError("give either scheduledTime or delayMinutes")
+            raise about(("scheduledTime", "delayMinutes"), "give either scheduledTime or delayMinutes")
         return self
+
+
+class _EachABulkItem:
+    """Documents the items of a list whose validation looks at each on its own."""
+
+    def __get_pydantic_json_schema__(self, core: ListSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return handler({**core, "items_schema": BulkItem.__pydantic_core_schema__})
 
 
 class ScheduleBulk(ApiModel):
     """Up to 1,000 messages; each is judged on its own."""
 
+    model_config = ConfigDict(json_schema_extra=example(examples.SCHEDULE_BULK))
+    judged_apart = frozenset({"messages"})
+
     workspace_id: WorkspaceId
-    from_number: Address | None = None
-    messages: Annotated[
-        list[Any],
-        Field(min_length=1, max_length=MAX_BULK),
-        WithJsonSchema(
-            {
-                "type": "array",
-                "items": {"$ref": "#/components/schemas/BulkItem"},
-                "minItems": 1,
-                "maxItems": MAX_BULK,
-            }
-        ),
-    ]
+    from_number: Sender | None = None
+    messages: Annotated[list[Any], Field(min_length=1, max_length=MAX_BULK), _EachABulkItem()]
 
 
 class JobRef(ApiModel):
     """A job of a workspace."""
+
+    model_config = ConfigDict(json_schema_extra=example(examples.JOB))
 
     job_id: JobId
     workspace_id: WorkspaceId
@@ -208,6 +245,8 @@ class JobRef(ApiModel):
 
 class Reschedule(_Arbitrary):
     """A new time for a job that has not gone out: either ``scheduledTime`` or ``delayMinutes``."""
+
+    model_config = ConfigDict(json_schema_extra=example(examples.RESCHEDULE))
 
     job_id: JobId
     workspace_id: WorkspaceId
@@ -217,7 +256,7 @@ class Reschedule(_Arbitrary):
     @model_validator(mode="after")
     def _one_time(self) -> "Reschedule":
         if (self.scheduled_time is None) == (self.delay_minutes is None):
-            raise ValueError("give either scheduledTime or delayMinutes")
+            raise about(("scheduledTime", "delayMinutes"), "give either scheduledTime or delayMinutes")
         return self
 
 
@@ -232,6 +271,8 @@ def plain(payload: ApiModel) -> dict[str, Any]:
 class Sent(ApiModel):
     """The answer of send-sms."""
 
+    model_config = ConfigDict(json_schema_extra=example(examples.SENT))
+
     job_id: str
     status: Literal["processing"]
     message_id: str
@@ -240,6 +281,8 @@ class Sent(ApiModel):
 class Scheduled(ApiModel):
     """The answer of schedule-delay, schedule-until and reschedule-job."""
 
+    model_config = ConfigDict(json_schema_extra=example(examples.SCHEDULED))
+
     job_id: str
     status: Literal["scheduled"]
     scheduled_time: str
@@ -247,6 +290,8 @@ class Scheduled(ApiModel):
 
 class Cancelled(ApiModel):
     """The answer of cancel-job."""
+
+    model_config = ConfigDict(json_schema_extra=example(examples.CANCELLED))
 
     job_id: str
     status: Literal["cancelled"]
@@ -258,6 +303,8 @@ MessageStatus = Literal["pending", "sent", "delivered", "undelivered", "read", "
 
 class JobState(ApiModel):
     """The answer of job-status. ``reason`` says why a message did not go out."""
+
+    model_config = ConfigDict(json_schema_extra=example(examples.JOB_STATE))
 
     job_id: str
     status: JobStatus
@@ -297,6 +344,8 @@ class BulkRejected(ApiModel):
 
 class BulkAnswer(ApiModel):
     """A verdict for each item, in the order of the request."""
+
+    model_config = ConfigDict(json_schema_extra=example(examples.BULK_ANSWER))
 
     accepted: int
     rejected: int

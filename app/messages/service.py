@@ -289,7 +289,7 @@ def reschedule(
             due_text = time_text(due_at, ZoneInfo(workspace.timezone))
         check_due(due_at, now, name)
         # A validity that the caller did not choose moves along; a chosen one stands.
-        follows = old.valid_until - old.due_at == DEFAULT_VALIDITY
+        follows = old.valid_until - old.due_at == DEFAULT_VALIDITY or old.recurrence_id is not None
         valid_until = due_at + DEFAULT_VALIDITY if follows else old.valid_until
         if valid_until <= due_at and old.status == Status.SCHEDULED:
             raise invalid_field(name, "is after the message's validUntil")
@@ -320,7 +320,8 @@ def reschedule(
 
 def too_late(status: Status) -> Conflict:
     """Why a message can no longer be called off or moved, in the contract's words."""
-    if status in (Status.SENDING, Status.UNKNOWN):
+    # "scheduled" was "sending" a moment ago, when the UPDATE missed it, and waits for another try by now.
+    if status in (Status.SENDING, Status.UNKNOWN, Status.SCHEDULED):
         return Conflict("The message is being sent right now.", code="already_processing")
     if status in (Status.FAILED, Status.SKIPPED, Status.CANCELLED):
         return Conflict("The message is already over.", code="already_finished")

@@ -82,11 +82,19 @@ def bind_acceptance(
     attempt = session.get(Attempt, attempt_id)
     if attempt is None:
         return None
-    session.execute(
+    is_news = session.execute(
         update(Attempt)
-        .where(Attempt.id == attempt_id)
+        .where(Attempt.id == attempt_id, Attempt.provider_message_id.is_(None))
         .values(outcome="accepted", provider_message_id=provider_message_id, finished_at=now)
-    )
+        .returning(Attempt.id)
+    ).first()
+    if not is_news:
+        session.refresh(attempt)
+        if attempt.provider_message_id != provider_message_id:
+            # A look gave this attempt the record of a twin (an equal text to the same person). The exchange is kept:
+            # the record named here stays free, and the twin's own look, which is still to come, will take it.
+            log.warning("the attempt is known under another id", attempt_id=attempt_id)
+            return None
     bound = session.scalar(
         update(Message)
         .where(Message.id == attempt.message_id, Message.status.in_(sources(Status.SENT)))
@@ -110,7 +118,7 @@ def bind_acceptance(
     )
     if bound is None:
         message = session.get(Message, attempt.message_id)
-        if message and message.status in ACCEPTED and message.provider_message_id != provider_message_id:
+        if is_news and message and message.status in ACCEPTED and message.provider_message_id != provider_message_id:
             metrics.duplicates.inc()
             log.error("a second try was accepted", message_id=message.id, attempt_id=attempt_id)
         return message

@@ -97,7 +97,7 @@ def refill_redis(now: datetime) -> int:
     with reading() as session:
         paused = accounts.paused_account(session, current_provider().account) is not None
     added = 0
-    for batch in _due_before(horizon, after=now if paused else None):
+    for batch in _due_before(horizon, now, paused=paused):
         missing: list[queue.Nudge] = []
         lost: list[queue.Nudge] = []
         for row in batch:
@@ -115,9 +115,13 @@ def refill_redis(now: datetime) -> int:
     return added
 
 
-def _due_before(horizon: datetime, after: datetime | None) -> Iterable[list[Row[str, int, datetime]]]:
-    """Scheduled messages in the order of their time, in batches, by keyset."""
-    last_at, last_id = after, ""
+def _due_before(horizon: datetime, now: datetime, *, paused: bool) -> Iterable[list[Row[str, int, datetime]]]:
+    """Scheduled messages in the order of their time, in batches, by keyset.
+
+    Of what is due while the account is paused only that which has lost its use: a nudge then says so in its row.
+    """
+    last_at: datetime | None = None
+    last_id = ""
     for _ in range(MAX_ROWS // BATCH):
         query = (
             select(Message.id, Message.revision, Message.scheduled_at)
@@ -125,6 +129,8 @@ def _due_before(horizon: datetime, after: datetime | None) -> Iterable[list[Row[
             .order_by(Message.scheduled_at, Message.id)
             .limit(BATCH)
         )
+        if paused:
+            query = query.where((Message.scheduled_at > now) | (Message.valid_until <= now))
         if last_at is not None:
             query = query.where(
                 (Message.scheduled_at > last_at) | ((Message.scheduled_at == last_at) & (Message.id > last_id))

@@ -84,7 +84,7 @@ def _scheduled(stored: Stored) -> schemas.Scheduled:
     tag=TAG,
 )
 def send_sms(caller: Caller, payload: schemas.SendSms) -> Outcome:
-    """Seed 001: ``status`` is "processing", and the message id is ours; the provider's comes later."""
+    """``status`` is "processing", and the message id is ours; the provider's comes later."""
     return _single(
         caller,
         "send-sms",
@@ -106,7 +106,7 @@ def send_sms(caller: Caller, payload: schemas.SendSms) -> Outcome:
     tag=TAG,
 )
 def schedule_delay(caller: Caller, payload: schemas.ScheduleDelay) -> Outcome:
-    """Seed 001: ``delayMinutes`` from now."""
+    """``delayMinutes`` from now; the answer says when that is."""
     return _single(
         caller,
         "schedule-delay",
@@ -134,7 +134,7 @@ def _after(minutes: float, book: SenderBook, now: datetime) -> tuple[datetime, s
     tag=TAG,
 )
 def schedule_until(caller: Caller, payload: schemas.ScheduleUntil) -> Outcome:
-    """Seed 001: ``scheduledTime`` is echoed as it was written."""
+    """``scheduledTime`` is echoed as it was written."""
     return _single(caller, "schedule-until", payload, lambda _book, now: _at(payload.scheduled_time, now), _scheduled)
 
 
@@ -237,7 +237,9 @@ def _bulk_answer(verdicts: list[Draft | ApiError], stored: list[Stored]) -> sche
     errors=(404, 409),
 )
 def cancel_job(caller: Caller, payload: schemas.JobRef) -> schemas.Cancelled:
-    """ "cancelled" is only said when the message can no longer go out."""
+    """ "cancelled" is only said when the message can no longer go out. Otherwise 409: ``already_processing``,
+    ``already_sent`` or ``already_finished``.
+    """
     message = service.cancel(
         caller.existing_workspace(payload.workspace_id), payload.job_id, keep=not dry_run.requested()
     )
@@ -255,7 +257,7 @@ def cancel_job(caller: Caller, payload: schemas.JobRef) -> schemas.Cancelled:
     errors=(404, 409),
 )
 def reschedule_job(caller: Caller, payload: schemas.Reschedule) -> schemas.Scheduled:
-    """The job keeps its id."""
+    """The job keeps its id. 409 as for cancelling."""
     given = payload.scheduled_time
     message = service.reschedule(
         caller.existing_workspace(payload.workspace_id),
@@ -279,7 +281,7 @@ def reschedule_job(caller: Caller, payload: schemas.Reschedule) -> schemas.Sched
     errors=(404,),
 )
 def read_job_status(caller: Caller, payload: schemas.JobRef) -> schemas.JobState:
-    """Seed 001's words; ``completedTime`` is written with the offset of ``scheduledTime``."""
+    """``reason`` says why a message did not go out; ``completedTime`` has the offset of ``scheduledTime``."""
     with reading() as session:
         message = service.find(session, caller.existing_workspace(payload.workspace_id), payload.job_id)
     return state_of(message)

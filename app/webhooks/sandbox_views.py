@@ -1,11 +1,12 @@
 """The test carrier's inbox, and a way to answer from it. Only there while the sandbox is the provider."""
 
 from flask import Blueprint
-from pydantic import Field
+from pydantic import ConfigDict, Field
 from sqlalchemy import select
 
+from app.api import dry_run
 from app.api.auth import Caller
-from app.api.body import ApiModel
+from app.api.body import ApiModel, example
 from app.api.endpoint import endpoint
 from app.channels.models import SandboxMessage
 from app.database import reading
@@ -41,11 +42,32 @@ class InboxItem(ApiModel):
 class Inbox(ApiModel):
     """The latest 50 messages, newest first."""
 
+    model_config = ConfigDict(
+        json_schema_extra=example(
+            {
+                "messages": [
+                    {
+                        "sid": "SM0123456789abcdef0123456789abcdef",
+                        "to": "+1234567890",
+                        "fromNumber": "+1987654321",
+                        "body": "Hello, this is an immediate message",
+                        "mediaUrl": [],
+                        "receivedAt": "2025-05-11T05:22:43.210+00:00",
+                    }
+                ]
+            }
+        )
+    )
+
     messages: list[InboxItem]
 
 
 class Reply(ApiModel):
     """An answer from the test phone: ``from`` is the person, ``to`` our number."""
+
+    model_config = ConfigDict(
+        json_schema_extra=example({"from": "+1234567890", "to": "+1987654321", "body": "STOP", "workspaceId": "ws_123"})
+    )
 
     from_address: schemas.Address = Field(alias="from")
     to: schemas.Address
@@ -55,6 +77,8 @@ class Reply(ApiModel):
 
 class Received(ApiModel):
     """How the answer was understood: stop, start, help or nothing special."""
+
+    model_config = ConfigDict(json_schema_extra=example({"intent": "stop"}))
 
     intent: str | None
 
@@ -72,6 +96,7 @@ def _only_in_sandbox() -> None:
     answer=Inbox,
     summary="What the test carrier delivered",
     tag=TAG,
+    errors=(404,),
 )
 def read_inbox(caller: Caller, payload: InboxQuery) -> Inbox:
     """The messages of one workspace, of one recipient where ``to`` is given."""
@@ -112,17 +137,21 @@ def read_inbox(caller: Caller, payload: InboxQuery) -> Inbox:
     answer=Received,
     summary="Answer from the test phone (STOP, START …)",
     tag=TAG,
+    errors=(404,),
 )
 def reply(caller: Caller, payload: Reply) -> Received:
     """Goes the same way as a message that Twilio hands us."""
     _only_in_sandbox()
-    inbound.receive(
-        inbound.Inbound(
-            provider="sandbox",
-            provider_message_id=f"SM{new_id()}",
-            sender=payload.from_address,
-            recipient=payload.to,
-            body=payload.body,
+    if payload.workspace_id is not None:
+        caller.existing_workspace(payload.workspace_id)
+    if not dry_run.requested():
+        inbound.receive(
+            inbound.Inbound(
+                provider="sandbox",
+                provider_message_id=f"SM{new_id()}",
+                sender=payload.from_address,
+                recipient=payload.to,
+                body=payload.body,
+            )
         )
-    )
     return Received(intent=inbound.intent_of(payload.body))

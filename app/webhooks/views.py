@@ -6,6 +6,7 @@ again would not help.
 
 from flask import Blueprint, Response, request
 
+from app.api.endpoint import plain_route
 from app.errors import Malformed
 from app.messages.status import Report, apply_report
 from app.webhooks import inbound
@@ -14,6 +15,8 @@ from app.webhooks.signature import require_twilio_signature
 blueprint = Blueprint("webhooks", __name__, url_prefix="/webhooks/twilio")
 
 MAX_FORM = 64 * 1024
+TAG = "Twilio's callbacks"
+SIGNATURE = "X-Twilio-Signature"
 
 
 @blueprint.before_request
@@ -22,9 +25,20 @@ def _verify() -> None:
     require_twilio_signature()
 
 
-@blueprint.post("/status")
+@plain_route(
+    blueprint,
+    "POST",
+    "/status",
+    summary="A delivery report",
+    tag=TAG,
+    answers={204: None},
+    errors=(400, 403, 413, 503),
+    header=SIGNATURE,
+    query={"attempt": "Our own id of the try; part of the address that we give to Twilio."},
+    form={"MessageSid": "Twilio's id of the message.", "MessageStatus": "`sent`, `delivered`, `undelivered` …"},
+)
 def status() -> Response:
-    """A delivery report; ``attempt`` in the query is our own id of the try."""
+    """Posted and signed by Twilio; nobody else's report is believed."""
     form = request.form
     sid, word = (
         form.get("MessageSid") or form.get("SmsSid"),
@@ -46,9 +60,19 @@ def status() -> Response:
     return Response(status=204)
 
 
-@blueprint.post("/inbound")
+@plain_route(
+    blueprint,
+    "POST",
+    "/inbound",
+    summary="Somebody wrote to one of our numbers",
+    tag=TAG,
+    answers={200: "text/xml"},
+    errors=(400, 403, 413, 503),
+    header=SIGNATURE,
+    form={"MessageSid": "Twilio's id of the message.", "From": "The person.", "To": "Our number.", "Body": "The text."},
+)
 def receive() -> Response:
-    """Somebody wrote to one of our numbers. STOP, START and HELP are answered by Twilio itself, so we say nothing."""
+    """STOP ends all messages to that number, START allows them again. Twilio itself answers both, so we say nothing."""
     form = request.form
     sid = form.get("MessageSid") or form.get("SmsMessageSid") or form.get("SmsSid")
     sender, recipient = form.get("From", ""), form.get("To", "")

@@ -1,0 +1,152 @@
+"""POST /webhooks/twilio/status: reports move a message forward, and never back."""
+
+from itertools import permutations
+
+import pytest
+
+from app.channels.base import Accepted, OutgoingMessage
+from tests.answers import error_of
+from tests.features import lives, signing
+from tests.features.signing import STATUS, TOKEN
+from tests.world import World
+
+
+@pytest.fixture
+def world(make_world) -> World:
+    return make_world(twilio_auth_token=TOKEN)
+
+
+def report(world: World, sid: str, word: str, *, attempt: str = "", **more: str) -> None:
+    path = f"{STATUS}?attempt={attempt}" if attempt else STATUS
+    response = signing.post(world, path, signing.status_of(sid, word, **more))
+    assert (response.status_code, response.data) == (204, b"")
+
+
+def sent(world: World) -> tuple[str, str]:
+    job_id = lives.sent(world)
+    return job_id, str(world.message(job_id).provider_message_id)
+
+
+@pytest.mark.parametrize(
+    "word, message_status",
+    [("queued", "sent"), ("sent", "sent"), ("delivered", "delivered"), ("read", "read"), ("Delivered", "delivered")],
+)
+def test_a_report_shows_in_the_job_s_status(world: World, word: str, message_status: str) -> None:
+    job_id, sid = sent(world)
+
+    report(world, sid, word)
+
+    assert world.salon.status(job_id)["messageStatus"] == message_status
+
+
+@pytest.mark.parametrize("word", ["undelivered", "failed"])
+def test_a_failure_comes_with_its_code(world: World, word: str) -> None:
+    job_id, sid = sent(world)
+
+    report(world, sid, word, ErrorCode="30005")
+
+    assert world.salon.status(job_id)["messageStatus"] == "undelivered"
+    assert world.message(job_id).error_code == 30005
+
+
+def test_in_any_order_the_last_word_is_the_highest(world: World) -> None:
+    for order in permutations(["queued", "sent", "delivered", "read"]):
+        job_id, sid = sent(world)
+        seen = []
+        for word in order:
+            report(world, sid, word)
+            seen.append(world.message(job_id).status)
+
+        assert seen[-1] == "read", order
+        assert seen == sorted(seen, key=["sent", "delivered", "read"].index), order
+
+
+def test_a_late_sent_does_not_undo_a_failure(world: World) -> None:
+    job_id, sid = sent(world)
+
+    for word in ("undelivered", "sent", "queued", "delivered"):
+        report(world, sid, word, ErrorCode="30003" if word == "undelivered" else "")
+
+    assert world.message(job_id).status == "undelivered"
+    assert world.message(job_id).error_code == 30003
+
+
+def test_repeated_reports_are_stored_once(world: World) -> None:
+    job_id, sid = sent(world)
+
+    for word in ("sent", "delivered", "sent", "delivered", "delivered"):
+        report(world, sid, word)
+
+    assert [event.status for event in world.delivery_events()] == ["sent", "delivered"]
+    assert {event.message_id for event in world.delivery_events()} == {world.message(job_id).id}
+    assert world.delivery_events()[0].raw["MessageStatus"] == "sent"
+
+
+@pytest.mark.parametrize("with_attempt", [True, False])
+def test_a_report_that_overtakes_the_answer_is_not_lost(world: World, with_attempt: bool) -> None:
+    job_id = world.salon.send()
+
+    def report_first(message: OutgoingMessage) -> Accepted:
+        accepted = world.provider.accept(message)
+        attempt = message.attempt_id if with_attempt else ""
+        report(world, accepted.provider_message_id, "delivered", attempt=attempt)
+        return accepted
+
+    world.provider.script.append(report_first)
+    world.work()
+
+    assert world.salon.status(job_id)["messageStatus"] == "delivered"
+    assert [event.message_id for event in world.delivery_events()] == [world.message(job_id).id]
+    world.live(120)
+    assert len(world.provider.posted) == 1
+
+
+def test_a_report_settles_an_unknown_message_and_nobody_sends_again(world: World) -> None:
+    job_id = lives.unknown(world)
+    [record], [attempt] = world.provider.log, world.attempts(job_id)
+
+    report(world, record.provider_message_id, "sent", attempt=attempt.id)
+
+    assert world.salon.status(job_id)["status"] == "completed"
+    world.live(300, step=20)
+    assert len(world.provider.posted) == 1
+
+
+@pytest.mark.parametrize("attempt", ["", "0" * 32, "x", "%00", "%ff", "x" * 500])
+def test_a_report_about_nothing_of_ours_is_kept_and_harmless(world: World, attempt: str) -> None:
+    job_id, _ = sent(world)
+
+    report(world, "SMunknown", "delivered", attempt=attempt)
+
+    assert [event.message_id for event in world.delivery_events()] == [None]
+    assert world.message(job_id).status == "sent"
+
+
+@pytest.mark.parametrize("word", ["nonsense", "canceling", "\u0130" * 32, "a\0b", "' OR 1=1", "partially_delivered"])
+def test_a_word_that_we_do_not_know_changes_nothing(world: World, word: str) -> None:
+    job_id, sid = sent(world)
+
+    response = signing.post(world, STATUS, signing.status_of(sid, word))
+
+    assert response.status_code in (204, 400)
+    assert world.message(job_id).status == "sent"
+
+
+@pytest.mark.parametrize("code", ["", "x", "-1", "1e5", "9" * 50, "\u0663\u0660", "30005.5", "\0"])
+def test_a_code_that_is_no_number_is_left_out(world: World, code: str) -> None:
+    job_id, sid = sent(world)
+
+    report(world, sid, "undelivered", ErrorCode=code)
+
+    assert (world.message(job_id).status, world.message(job_id).error_code) == ("undelivered", None)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [{}, {"MessageSid": "SM1"}, {"MessageStatus": "sent"}, {"MessageSid": "", "MessageStatus": "sent"}]
+    + [{"MessageSid": sid, "MessageStatus": "sent"} for sid in ("S" * 65, "S\0M", "\0")],
+    ids=str,
+)
+def test_without_a_usable_id_and_word_it_is_malformed(world: World, form: dict[str, str]) -> None:
+    error_of(signing.post(world, STATUS, form), 400, "malformed")
+    assert world.delivery_events() == []
