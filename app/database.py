@@ -64,9 +64,11 @@ db = SQLAlchemy(model_class=Base)
 
 def engine_options(url: str | URL) -> dict[str, Any]:
     """Pool and time-outs for a database URL: no call to the database may wait for ever."""
+    # An error's text must not carry the parameters: they are texts and phone numbers.
+    common = {"hide_parameters": True}
     if make_url(url).get_backend_name() == "sqlite":
-        return {"connect_args": {"timeout": 15}}
-    return {
+        return common | {"connect_args": {"timeout": 15}}
+    return common | {
         "pool_size": 10,
         "max_overflow": 10,
         "pool_timeout": 5,

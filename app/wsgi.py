@@ -1,5 +1,6 @@
 """What gunicorn and the flask command load."""
 
+from admin import init_admin
 from app import logs, metrics
 from app.cli import init_cli
 from app.extensions import make_redis
@@ -9,5 +10,6 @@ from app.settings import load
 _settings = load()
 logs.configure(_settings)
 app = create_app(_settings)
+init_admin(app, _settings)
 init_cli(app)
 metrics.start_flusher(make_redis(_settings.redis_address))

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import redis
+import structlog
 from flask import Flask
 from flask_migrate import upgrade
 from sqlalchemy import text
@@ -24,6 +25,13 @@ from tests import stores
 from tests.world import World
 
 NOON = datetime(2026, 5, 11, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _plain_tracebacks() -> None:
+    """structlog's own default draws each frame with its local variables, which takes seconds."""
+    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], plain])
 
 
 @pytest.fixture(scope="session")

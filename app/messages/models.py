@@ -63,7 +63,7 @@ class Message(Base):
             sqlite_where=text("status = 'scheduled'"),
         ),
         Index("ix_messages_workspace_due", "workspace_id", "due_at", "id"),
-        Index("ix_messages_workspace_status", "workspace_id", "status", "due_at"),
+        Index("ix_messages_workspace_status", "workspace_id", "status", "due_at", "id"),
     )
 
     id: Mapped[str] = mapped_column(ID, primary_key=True, default=new_id)

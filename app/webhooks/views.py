@@ -44,15 +44,15 @@ def status() -> Response:
         form.get("MessageSid") or form.get("SmsSid"),
         form.get("MessageStatus") or form.get("SmsStatus"),
     )
-    if not sid or not word or len(sid) > 64 or len(word) > 32:
+    if not sid or not word or not _is_name(sid, 64) or not _is_name(word, 32):
         raise Malformed("MessageSid and MessageStatus are required.")
-    code = form.get("ErrorCode", "")
+    code, attempt = form.get("ErrorCode", ""), request.args.get("attempt", "")
     apply_report(
         Report(
             provider="twilio",
             provider_message_id=sid,
             status=word.lower(),
-            attempt_id=request.args.get("attempt", "")[:32] or None,
+            attempt_id=attempt if _is_name(attempt, 32) else None,
             error_code=int(code) if code.isascii() and code.isdigit() and len(code) < 9 else None,
             raw=_clean(form.to_dict()),
         )
@@ -76,7 +76,7 @@ def receive() -> Response:
     form = request.form
     sid = form.get("MessageSid") or form.get("SmsMessageSid") or form.get("SmsSid")
     sender, recipient = form.get("From", ""), form.get("To", "")
-    if not sid or len(sid) > 64 or not 0 < len(sender) <= 64 or not 0 < len(recipient) <= 64:
+    if not sid or not _is_name(sid, 64) or not _is_name(sender, 64) or not _is_name(recipient, 64):
         raise Malformed("MessageSid, From and To are required.")
     inbound.receive(
         inbound.Inbound(
@@ -91,6 +91,10 @@ def receive() -> Response:
         )
     )
     return Response("<?xml version='1.0' encoding='UTF-8'?><Response/>", content_type="text/xml")
+
+
+def _is_name(text: str, length: int) -> bool:
+    return 0 < len(text) <= length and text.isascii() and text.isprintable()
 
 
 def _clean(form: dict[str, str]) -> dict[str, str]:

@@ -50,7 +50,7 @@ def test_a_failure_comes_with_its_code(world: World, word: str) -> None:
 
 
 def test_in_any_order_the_last_word_is_the_highest(world: World) -> None:
-    for order in permutations(["queued", "sent", "delivered", "read"]):
+    for order in permutations(["sent", "delivered", "read"]):
         job_id, sid = sent(world)
         seen = []
         for word in order:

@@ -5,8 +5,8 @@ from collections import Counter
 from functools import partial
 
 from app import queue
-from app.messages import delivery, reconcile, service, sweep
 from app.errors import Conflict
+from app.messages import delivery, reconcile, service, sweep
 from tests.jobs.support import bodies, dies_at, lose_quietly, outcomes
 from tests.together import together
 from tests.world import World

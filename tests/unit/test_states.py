@@ -1,7 +1,7 @@
 """The state machine, and the outside words that are projections of it."""
 
 from datetime import UTC, datetime, timedelta
-from itertools import chain
+from itertools import chain, pairwise
 
 import pytest
 from hypothesis import given
@@ -142,7 +142,7 @@ reports = st.lists(st.sampled_from(sorted(PROVIDER_RANK)), max_size=20)
 @given(reports)
 def test_no_order_of_reports_moves_a_status_backwards(words: list[str]) -> None:
     trail = follow(words)
-    for (before, known), (after, word) in zip(trail, trail[1:], strict=False):
+    for (before, known), (after, word) in pairwise(trail):
         assert PROVIDER_RANK[word] >= PROVIDER_RANK[known]
         assert after is before or ORDER[after] > ORDER[before]
 

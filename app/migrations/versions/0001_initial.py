@@ -287,7 +287,7 @@ def upgrade() -> None:
             sqlite_where=sa.text("status = 'scheduled'"),
         )
         batch_op.create_index("ix_messages_workspace_due", ["workspace_id", "due_at", "id"], unique=False)
-        batch_op.create_index("ix_messages_workspace_status", ["workspace_id", "status", "due_at"], unique=False)
+        batch_op.create_index("ix_messages_workspace_status", ["workspace_id", "status", "due_at", "id"], unique=False)
 
     op.create_table(
         "attempts",
