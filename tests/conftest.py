@@ -109,9 +109,10 @@ def make_app(database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch)
 
 
 def _empty() -> None:
-    tables = ", ".join(f'"{table.name}"' for table in db.metadata.sorted_tables)
+    # Not TRUNCATE: for a handful of rows it takes twenty times as long.
+    deletes = "; ".join(f'DELETE FROM "{table.name}"' for table in reversed(db.metadata.sorted_tables))
     with writing() as session:
-        session.execute(text(f"TRUNCATE {tables} CASCADE"))
+        session.execute(text(deletes))
 
 
 @pytest.fixture

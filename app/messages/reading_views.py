@@ -45,7 +45,7 @@ class MessageRef(ApiModel):
 
 
 class MessageItem(ApiModel):
-    """A message as it stands. ``state`` is our own, finer word; ``status`` and ``messageStatus`` are seed 001's."""
+    """A message as it stands. ``state`` is the finest word, ``status`` and ``messageStatus`` are job-status's."""
 
     message_id: str
     job_id: str

@@ -92,6 +92,7 @@ def test_a_defect_s_traceback_names_nobody_either(make_world, log, monkeypatch: 
     written = log.readouterr().err
     assert "cannot write to +12" in written
     assert "RuntimeError" in written
+    assert "Logging error" not in written
     for secret in (PERSON, SENDER, TEXT, world.salon.key):
         assert secret not in written
 

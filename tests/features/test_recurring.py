@@ -125,26 +125,3 @@ def test_after_a_pause_of_everything_the_latest_goes_out_and_the_older_are_recor
     states = {message.due_text[11:16]: (message.status, message.reason) for message in world.messages()}
     assert states["16:00"] == ("sent", None)
     assert [states[f"{hour}:00"] for hour in (13, 14, 15)] == [("skipped", "missed")] * 3
-
-
-@pytest.mark.parametrize("end", [{"count": 2}, {"until": "2026-05-11T12:45:00Z"}], ids=str)
-def test_it_is_completed_when_the_last_one_is_due_and_not_before(world: World, end: dict[str, Any]) -> None:
-    answer = create(world, cron="5,40 12,13 * * *", **end)
-    assert (answer["status"], len(answer["nextRuns"])) == ("active", 2)
-
-    pass_to(world, datetime(2026, 5, 11, 12, 35, tzinfo=UTC))
-    assert (listed(world)[0]["status"], listed(world)[0]["nextRuns"]) == ("active", ["2026-05-11T12:40:00+00:00"])
-
-    pass_to(world, datetime(2026, 5, 11, 14, tzinfo=UTC))
-    assert (listed(world)[0]["status"], listed(world)[0]["nextRuns"]) == ("completed", [])
-    assert sent_at(world) == ["11 12:05", "11 12:40"]
-
-
-def test_one_that_is_about_to_end_can_still_be_cancelled(world: World) -> None:
-    answer = create(world, cron="5 12 * * *", count=1)
-    assert (answer["status"], answer["nextRuns"]) == ("active", ["2026-05-11T12:05:00+00:00"])
-
-    data_of(world.salon.post(f"{LIST}/{answer['recurringId']}/cancel", {}))
-
-    pass_to(world, datetime(2026, 5, 11, 13, tzinfo=UTC))
-    assert sent_at(world) == []

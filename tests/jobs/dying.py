@@ -6,7 +6,7 @@ from typing import Any
 from unittest.mock import patch
 
 from redis.client import Pipeline
-from sqlalchemy import event
+from sqlalchemy import Connection, event
 from sqlalchemy.orm import Session
 
 from app.channels.base import OutgoingMessage, SendResult
@@ -50,9 +50,13 @@ def dies_at_step(world: World, number: int) -> Iterator[Steps]:
         if statement.lstrip().startswith(("INSERT", "UPDATE", "DELETE")) and cursor.rowcount != 0:
             wrote[0] = True
 
-    def before_commit(_connection: Any) -> None:
+    def before_commit(connection: Connection) -> None:
         if wrote[0]:
-            steps.at("before commit")
+            try:
+                steps.at("before commit")
+            except Crash:
+                connection.connection.rollback()  # as the database does with what a dead client has left
+                raise
 
     def after_commit(_session: Session) -> None:
         if wrote[0]:

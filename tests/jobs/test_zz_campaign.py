@@ -217,7 +217,7 @@ def test_whatever_happens_each_message_goes_out_once(make_world: Callable[..., A
     run_state_machine_as_test(
         Story,
         settings=settings(
-            max_examples=800,
+            max_examples=600,
             stateful_step_count=40,
             deadline=timedelta(seconds=20),
             suppress_health_check=list(HealthCheck),
