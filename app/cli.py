@@ -1,6 +1,7 @@
 """Commands for whoever runs the installation: ``flask --app app.wsgi COMMAND``."""
 
 import secrets
+from zoneinfo import available_timezones
 
 import click
 from argon2 import PasswordHasher
@@ -12,12 +13,14 @@ from app import clock
 from app.channels.phone import channel_of, check_address
 from app.database import reading, writing
 from app.extensions import settings
-from app.ids import new_id
+from app.ids import WORKSPACE_ID, new_id
 from app.workspaces import service
-from app.workspaces.models import User
+from app.workspaces.models import Membership, User, Workspace
 
 keys = AppGroup("keys", help="API keys.")
 senders = AppGroup("senders", help="Numbers that a workspace may send from.")
+users = AppGroup("users", help="Logins for the panel.")
+workspaces = AppGroup("workspaces", help="Tenants and their defaults.")
 
 DEFAULT_EMAIL = "owner@bellhop.local"
 
@@ -28,7 +31,7 @@ DEFAULT_EMAIL = "owner@bellhop.local"
 @with_appcontext
 def create_key(workspace_id: str, name: str) -> None:
     """Make a key for WORKSPACE_ID (created if it is new) and print it; it is shown only now."""
-    click.echo(service.create_key(workspace_id, name))
+    click.echo(service.create_key(_workspace_id(workspace_id), name))
 
 
 @keys.command("revoke")
@@ -40,17 +43,56 @@ def revoke_key(workspace_id: str, prefix: str) -> None:
     click.echo(f"{service.revoke_key(workspace_id, prefix)} revoked")
 
 
+@workspaces.command("set")
+@click.argument("workspace_id")
+@click.option("--name", help="What it is called in the panel.")
+@click.option("--timezone", help="IANA name, such as Europe/Berlin; times are shown in it.")
+@click.option("--default-sender", help="Used where a request names no fromNumber.")
+@click.option("--on-unknown", type=click.Choice(["resend", "hold"]), help="What becomes of a message that may be lost.")
+@with_appcontext
+def set_workspace(workspace_id: str, **values: str | None) -> None:
+    """Create WORKSPACE_ID if it is new, and change what is given."""
+    chosen = {key: value for key, value in values.items() if value is not None}
+    if "timezone" in chosen and chosen["timezone"] not in available_timezones():
+        raise click.BadParameter(f"{chosen['timezone']} is not a time zone")
+    _check_address(chosen.get("default_sender"))
+    with writing() as session:
+        service.ensure_workspace(session, _workspace_id(workspace_id))
+        workspace = session.get_one(Workspace, workspace_id)
+        for key, value in chosen.items():
+            setattr(workspace, key, value)
+    click.echo(f"{workspace_id}: {', '.join(f'{key}={value}' for key, value in chosen.items()) or 'exists'}")
+
+
+@users.command("add")
+@click.argument("email")
+@click.option("--workspace", "workspace_ids", multiple=True, help="A workspace that they own; may be repeated.")
+@click.option("--operator", is_flag=True, help="Sees every workspace, the queues and rq-dashboard.")
+@with_appcontext
+def add_user(email: str, workspace_ids: tuple[str, ...], operator: bool) -> None:
+    """Make a login for the panel and print its password; it is shown only now."""
+    password = secrets.token_urlsafe(12)
+    with writing() as session:
+        user = _user(email, password, operator=operator)
+        if session.scalar(select(User.id).where(User.email == user.email)) is not None:
+            raise click.BadParameter(f"{user.email} has a login already")
+        session.add(user)
+        session.flush()
+        for workspace_id in workspace_ids:
+            service.ensure_workspace(session, _workspace_id(workspace_id))
+            session.add(Membership(user_id=user.id, workspace_id=workspace_id, role="owner"))
+    click.echo(f"Login: {user.email} / {password}")
+
+
 @senders.command("add")
 @click.argument("workspace_id")
 @click.argument("address")
 @with_appcontext
 def add_sender(workspace_id: str, address: str) -> None:
     """Let WORKSPACE_ID send from ADDRESS (+E.164, or whatsapp:+E.164)."""
-    problem = check_address(address, "e164")
-    if problem:
-        raise click.BadParameter(problem)
+    _check_address(address)
     with writing() as session:
-        service.ensure_workspace(session, workspace_id)
+        service.ensure_workspace(session, _workspace_id(workspace_id))
         service.add_sender(session, workspace_id, channel_of(address), address)
     click.echo(f"{workspace_id} may send from {address}")
 
@@ -72,20 +114,34 @@ def bootstrap() -> None:
     email = (config.admin_email or DEFAULT_EMAIL).strip().lower()
     password = config.admin_password.get_secret_value() if config.admin_password else secrets.token_urlsafe(12)
     with writing() as session:
-        session.add(
-            User(
-                id=new_id(),
-                email=email,
-                password_hash=PasswordHasher().hash(password),
-                is_operator=True,
-                created_at=clock.now(),
-            )
-        )
+        session.add(_user(email, password, operator=True))
     shown = "the password in ADMIN_PASSWORD" if config.admin_password else password
     click.echo(f"Login: {email} / {shown}")
 
 
+def _user(email: str, password: str, *, operator: bool) -> User:
+    return User(
+        id=new_id(),
+        email=email.strip().lower(),
+        password_hash=PasswordHasher().hash(password),
+        is_operator=operator,
+        created_at=clock.now(),
+    )
+
+
+def _workspace_id(text: str) -> str:
+    if not WORKSPACE_ID.fullmatch(text):
+        raise click.BadParameter("a workspace id has 1 to 64 letters, digits and _ . @ -")
+    return text
+
+
+def _check_address(address: str | None) -> None:
+    problem = check_address(address, "e164") if address is not None else None
+    if problem:
+        raise click.BadParameter(problem)
+
+
 def init_cli(app: Flask) -> None:
     """Add the commands to ``flask``."""
-    for command in (keys, senders, bootstrap):
+    for command in (keys, senders, users, workspaces, bootstrap):
         app.cli.add_command(command)

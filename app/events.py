@@ -7,9 +7,6 @@ from blinker import Namespace
 
 _signals = Namespace()
 
-message_settled = _signals.signal("message-settled")
-"""``message_id``: a message reached sent, failed or skipped."""
-
 delivery_reported = _signals.signal("delivery-reported")
 """``message_id``, ``status``: a provider's report moved a message on."""
 

@@ -24,13 +24,13 @@ def redis_client() -> redis.Redis:
     return cast(redis.Redis, current_app.extensions["bellhop.redis"])
 
 
-def make_redis(url: str, *, socket_timeout: float | None = 2.0) -> redis.Redis:
+def make_redis(url: str, *, socket_timeout: float | None = 1.0) -> redis.Redis:
     """A client that gives up quickly: Redis is never allowed to hold up the acceptance of a message.
 
     ``socket_timeout`` in seconds; a worker that blocks in a command passes one longer than its longest block.
     """
     options: dict[str, Any] = {
-        "socket_connect_timeout": 1.0,
+        "socket_connect_timeout": 0.5,
         "socket_timeout": socket_timeout,
         "health_check_interval": 15,
         # One quick second try covers a connection that the server closed while it lay in the pool.

@@ -2,6 +2,7 @@
 
 import re
 
+import structlog
 from flask import Flask, g, request
 from flask.wrappers import Response
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -13,6 +14,7 @@ from app.api.rate_limit import init_rate_limit
 from app.contacts import models as _contact_models  # noqa: F401
 from app.extensions import init_extensions, migrate
 from app.ids import new_id
+from app.messages import gauges as _gauges  # noqa: F401  registers them
 from app.messages import reading_views, recurring_views, views
 from app.settings import Settings, load
 from app.webhooks import sandbox_views
@@ -61,6 +63,8 @@ def _name_requests(app: Flask) -> None:
     def _begin() -> None:
         given = request.headers.get("X-Request-Id", "")
         g.request_id = given if _REQUEST_ID.fullmatch(given) else new_id()
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=g.request_id)
 
     @app.after_request
     def _end(response: Response) -> Response:

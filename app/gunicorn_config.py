@@ -26,7 +26,7 @@ timeout = 30
 graceful_timeout = 20
 keepalive = 5
 
-# The application logs its own requests, with numbers masked.
+# What matters of a request is in the application's own lines, with its id and with numbers masked.
 accesslog = None
 errorlog = "-"
 loglevel = "debug" if _settings.log_level == "debug" else "warning"

@@ -10,6 +10,8 @@ import re
 import secrets
 import time
 
+WORKSPACE_ID = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
+"""The caller's own id of a tenant; no colon, which separates it from the key in ``API_KEY_BOOTSTRAP``."""
 JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 """What RQ accepts as an id, and so what we accept."""
 

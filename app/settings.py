@@ -8,6 +8,7 @@ run with a clear list of what is wrong rather than failing at the first message.
 import ipaddress
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.errors import SettingsError
+from app.ids import WORKSPACE_ID
 
 TWILIO_API = "https://api.twilio.com"
 
@@ -89,7 +91,8 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order: arguments, environment, ``NAME_FILE``, ``.env``."""
-        return init_settings, env_settings, _NamedFileSource(settings_cls), dotenv_settings
+        dotenv = getattr(dotenv_settings, "env_vars", {})
+        return init_settings, env_settings, _NamedFileSource(settings_cls, dotenv), dotenv_settings
 
     @field_validator("database_url")
     @classmethod
@@ -122,7 +125,7 @@ class Settings(BaseSettings):
     def _bootstrap_pair(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:
             workspace, _, key = value.get_secret_value().partition(":")
-            if not workspace or len(key) < 32:
+            if not WORKSPACE_ID.fullmatch(workspace) or len(key) < 32:
                 raise ValueError("must be workspaceId:key with a key of at least 32 characters")
         return value
 
@@ -180,7 +183,9 @@ class Settings(BaseSettings):
     @property
     def status_callbacks_reach_us(self) -> bool:
         """Whether the provider can post reports to us; if not, the sweep pulls them."""
-        return url_is_loopback(self.twilio_api_base_url) or not url_is_loopback(self.base_url)
+        if url_is_loopback(self.twilio_api_base_url):
+            return True
+        return self.public_base_url is not None and not url_is_loopback(self.public_base_url)
 
     @property
     def provider_account(self) -> str:
@@ -212,11 +217,15 @@ class Settings(BaseSettings):
 
 
 class _NamedFileSource(PydanticBaseSettingsSource):
-    """Reads ``NAME`` from the file that ``NAME_FILE`` points at."""
+    """Reads ``NAME`` from the file that ``NAME_FILE`` points at, be that set in the environment or in ``.env``."""
+
+    def __init__(self, settings_cls: type[BaseSettings], dotenv: Mapping[str, str | None]) -> None:
+        super().__init__(settings_cls)
+        self._dotenv = dotenv
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         """The stripped content of the file, or None where ``NAME_FILE`` is not set."""
-        path = os.environ.get(f"{field_name.upper()}_FILE")
+        path = os.environ.get(f"{field_name.upper()}_FILE") or self._dotenv.get(f"{field_name}_file")
         return (Path(path).read_text(encoding="utf-8").strip() or None) if path else None, field_name, False
 
     def __call__(self) -> dict[str, Any]:

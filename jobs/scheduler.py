@@ -136,12 +136,25 @@ def run(app: Flask, connection: redis.Redis, signals: Iterable[signal.Signals]) 
     log.info("scheduler stopped")
 
 
+def check_eviction(connection: redis.Redis) -> None:
+    """Say so where a full Redis would throw jobs away: SQL still has them, but they would be late."""
+    try:
+        policy = connection.info("memory").get("maxmemory_policy")
+    except redis.RedisError as error:
+        log.warning("eviction policy unknown", error=str(error))
+        return
+    if policy not in (None, "noeviction"):
+        metrics.errors.inc("eviction_policy")
+        log.error("redis evicts keys when it is full; set maxmemory-policy to noeviction", policy=policy)
+
+
 def main(*_args: Any) -> None:
     """Run as a process."""
     settings = load()
     logs.configure(settings)
     connection = make_redis(settings.redis_address)
     metrics.start_flusher(connection)
+    check_eviction(connection)
     run(process_app(), connection, (signal.SIGINT, signal.SIGTERM))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import redis
 from flask import Blueprint, Response, jsonify, request
 from rq import Worker
+from rq.utils import str_to_date
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -21,6 +22,8 @@ TAG = "Health"
 JSON = "application/json"
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 MAX_HEARTBEAT_AGE_S = 15
+MAX_WORKER_SILENCE_S = 40
+"""A worker shows life between two jobs, and the longest job waits for a provider or two."""
 
 
 @plain_route(blueprint, "GET", "/healthz", summary="Is the process alive", tag=TAG, answers={200: JSON})
@@ -77,8 +80,18 @@ def _scheduler() -> str:
 
 
 def _worker() -> str:
-    send_queue = queue.rq_queue(queue.SEND_QUEUE)
-    return "ok" if Worker.count(queue=send_queue) else "no worker is running"
+    # A worker that was killed stays in RQ's list until another one tidies up, so its own heartbeat is asked for.
+    connection = redis_client()
+    keys = Worker.all_keys(queue=queue.rq_queue(queue.SEND_QUEUE))
+    with connection.pipeline(transaction=False) as pipe:
+        for key in keys:
+            pipe.hget(key, "last_heartbeat")
+        beats = [str_to_date(beat) for beat in pipe.execute() if beat]
+    youngest = min((clock.now() - beat for beat in beats), default=None)
+    if youngest is None:
+        return "no worker is running"
+    seconds = youngest.total_seconds()
+    return "ok" if seconds <= MAX_WORKER_SILENCE_S else f"last heartbeat {seconds:.0f} s ago"
 
 
 @plain_route(blueprint, "GET", "/metrics", summary="How it is doing", tag=TAG, answers={200: PROMETHEUS}, errors=(401,))

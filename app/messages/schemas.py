@@ -19,6 +19,7 @@ from pydantic_core.core_schema import ListSchema
 
 from app.api.body import ApiModel, about, example
 from app.channels.segments import utf16_length
+from app.ids import JOB_ID, WORKSPACE_ID
 from app.messages import examples
 
 MAX_BODY = 1600
@@ -89,12 +90,12 @@ def _media(value: Any) -> Any:
 
 WorkspaceId = Annotated[
     str,
-    StringConstraints(pattern=r"^[A-Za-z0-9_.:@-]{1,64}$"),
+    StringConstraints(pattern=f"^{WORKSPACE_ID.pattern}$"),
     Field(description="The workspace. With an API key it must be the key's own.", examples=["ws_123"]),
 ]
 JobId = Annotated[
     str,
-    StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,128}$"),
+    StringConstraints(pattern=f"^{JOB_ID.pattern}$"),
     Field(description="The job, as the answer to its creation named it.", examples=["job_xyz"]),
 ]
 Address = Annotated[

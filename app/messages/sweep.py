@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 import redis
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import Row, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import clock, metrics, queue
@@ -16,7 +16,7 @@ from app.api import idempotency
 from app.channels import accounts
 from app.channels.registry import provider as current_provider
 from app.database import reading, writing
-from app.extensions import redis_client, settings
+from app.extensions import settings
 from app.logs import get_logger
 from app.messages import recurring
 from app.messages.models import Attempt, Message
@@ -170,39 +170,3 @@ def start_probe(now: datetime) -> int:
         return 0
     nudge = queue.Nudge(queue.PROBE, account, f"probe-{int(now.timestamp())}", queue=queue.UPKEEP_QUEUE)
     return queue.add([nudge])
-
-
-@metrics.gauges
-def gauges() -> Iterable[metrics.Gauge]:
-    """What `/metrics` shows of the present state; each figure comes from an index."""
-    now = clock.now()
-    with reading() as session:
-        oldest = session.scalar(
-            select(func.min(Message.scheduled_at)).where(
-                Message.status == Status.SCHEDULED, Message.scheduled_at <= now
-            )
-        )
-        due = session.scalar(
-            select(func.count()).where(Message.status == Status.SCHEDULED, Message.scheduled_at <= now)
-        )
-        unknown = session.scalar(
-            select(func.count()).where(Message.status == Status.UNKNOWN, Message.next_check_at.is_not(None))
-        )
-        paused = accounts.paused_account(session, current_provider().account) is not None
-    late = (now - oldest).total_seconds() if oldest else 0.0
-    yield "bellhop_oldest_due_seconds", "How long the oldest unsent message has been due", late
-    yield "bellhop_due_messages", "Messages that are due and not yet claimed", float(due or 0)
-    yield "bellhop_unknown_messages", "Messages whose fate is being looked up", float(unknown or 0)
-    yield "bellhop_provider_account_paused", "1 while the provider refuses our account", float(paused)
-    try:
-        depth = {name: queue.rq_queue(name).count for name in queue.QUEUES}
-        beat = redis_client().get(queue.HEARTBEAT_KEY)
-    except redis.RedisError:
-        return
-    yield "bellhop_queue_depth", "Jobs that wait in Redis for a worker", float(sum(depth.values()))
-    if isinstance(beat, bytes):
-        yield (
-            "bellhop_scheduler_heartbeat_age_seconds",
-            "Age of the scheduler's heartbeat",
-            now.timestamp() - float(beat),
-        )

@@ -105,7 +105,7 @@ def held(world: World) -> str:
         session.execute(update(Workspace).values(on_unknown="hold"))
     world.provider.script.append(Failure(FailureKind.AMBIGUOUS, "no answer in time"))
     job_id = sent(world)
-    world.live(60)
+    world.live(60, step=10)
     return job_id
 
 

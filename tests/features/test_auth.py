@@ -30,17 +30,23 @@ def creating(tenant: Tenant, path: str) -> dict[str, object]:
     return {"workspaceId": tenant.workspace_id, "messages": [item]}
 
 
-@pytest.mark.parametrize(
-    "header",
-    [None, "", "Bearer", "Bearer ", "Basic d3M6a2V5", "Bearer nonsense", "Bearer bh_" + "x" * 43, "Bearer \xff", "KEY"],
-)
-def test_every_route_asks_for_a_valid_key(world: World, header: str | None) -> None:
-    headers = {"Content-Type": "application/json"} | ({} if header is None else {"Authorization": header})
-
-    for path in POSTS:
-        error_of(world.salon.client.post(path, data="{}", headers=headers), 401, "unauthorized")
-    for path in GETS:
-        error_of(world.salon.client.get(path, headers=headers), 401, "unauthorized")
+def test_every_route_asks_for_a_valid_key(world: World) -> None:
+    wrong = [
+        "",
+        "Bearer",
+        "Bearer ",
+        "Basic d3M6a2V5",
+        "Bearer nonsense",
+        f"Bearer bh_{'x' * 43}",
+        "Bearer \xff",
+        "KEY",
+    ]
+    for header in [None, *wrong]:
+        headers = {"Content-Type": "application/json"} | ({} if header is None else {"Authorization": header})
+        for path in POSTS:
+            error_of(world.salon.client.post(path, data="{}", headers=headers), 401, "unauthorized")
+        for path in GETS:
+            error_of(world.salon.client.get(path, headers=headers), 401, "unauthorized")
     assert world.messages() == []
 
 

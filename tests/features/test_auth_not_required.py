@@ -58,9 +58,9 @@ def test_without_a_key_the_workspace_must_be_named(open_world: World) -> None:
     assert fields_of(client.get("/api/sandbox/inbox")) == {"workspaceId"}
 
 
-@pytest.mark.parametrize("header", ["Bearer nonsense", "Bearer ", "Bearer", "Basic eDp5", ""])
-def test_a_wrong_key_is_still_refused(open_world: World, header: str) -> None:
-    error_of(send(open_world, {"Authorization": header}), 401)
+def test_a_wrong_key_is_still_refused(open_world: World) -> None:
+    for header in ("Bearer nonsense", "Bearer ", "Bearer", "Basic eDp5", ""):
+        error_of(send(open_world, {"Authorization": header}), 401)
 
 
 def test_a_right_key_still_binds_to_its_workspace(open_world: World) -> None:
@@ -68,52 +68,47 @@ def test_a_right_key_still_binds_to_its_workspace(open_world: World) -> None:
     assert open_world.outsider.send()
 
 
-@pytest.mark.parametrize(
-    "host", ["localhost:3000", "127.0.0.1:3000", "127.0.0.1", "127.1.2.3:80", "[::1]:3000", "LOCALHOST"]
-)
-def test_this_machine_has_several_names(open_world: World, host: str) -> None:
-    data_of(send(open_world, base_url=f"http://{host}"), 202)
+def test_this_machine_has_several_names(open_world: World) -> None:
+    for host in ("localhost:3000", "127.0.0.1:3000", "127.0.0.1", "127.1.2.3:80", "[::1]:3000", "LOCALHOST"):
+        data_of(send(open_world, base_url=f"http://{host}"), 202)
 
 
-@pytest.mark.parametrize(
-    "host",
-    [
-        *("example.com", "example.com:3000", "localhost.example.com", "127.0.0.1.example.com", "10.0.0.1:3000"),
-        *(
-            "0.0.0.0:3000",
-            "[::]:3000",
-            "192.168.1.10",
-            "[::ffff:10.0.0.1]",
-            "localhost@example.com",
-            "example.com#localhost",
-        ),
-        *("[::1", "]", ":", "", "a b", "\xe4"),
-    ],
-)
-def test_a_foreign_host_needs_a_key(open_world: World, host: str) -> None:
-    response = send(open_world, {"Host": host})
+FOREIGN = ["example.com", "example.com:3000", "localhost.example.com", "127.0.0.1.example.com", "10.0.0.1:3000", "[::1"]
+FOREIGN += [
+    "0.0.0.0:3000",
+    "[::]:3000",
+    "192.168.1.10",
+    "[::ffff:10.0.0.1]",
+    "localhost@example.com",
+    "",
+    "a b",
+    "\xe4",
+]
+FOREIGN += ["example.com#localhost", "]", ":"]
 
-    assert response.status_code in (400, 401), response.text
-    error_of(response, response.status_code)
+
+def test_a_foreign_host_needs_a_key(open_world: World) -> None:
+    for host in FOREIGN:
+        response = send(open_world, {"Host": host})
+        assert response.status_code in (400, 401), host
+        error_of(response, response.status_code)
     assert open_world.messages() == []
 
 
-@pytest.mark.parametrize(
-    "header",
-    ["Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Real-Ip"],
-)
-def test_what_came_through_a_proxy_needs_a_key(open_world: World, header: str) -> None:
-    for value in ("127.0.0.1", "for=127.0.0.1", ""):
-        error_of(send(open_world, {header: value}), 401)
+PROXIES = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Real-Ip")
+
+
+def test_what_came_through_a_proxy_needs_a_key(open_world: World) -> None:
     key = {"Authorization": f"Bearer {open_world.salon.key}"}
-    data_of(send(open_world, {header: "127.0.0.1"} | key), 202)
+    for header in PROXIES:
+        for value in ("127.0.0.1", "for=127.0.0.1", ""):
+            error_of(send(open_world, {header: value}), 401)
+        data_of(send(open_world, {header: "127.0.0.1"} | key), 202)
 
 
-@pytest.mark.parametrize(
-    "content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"]
-)
-def test_what_a_foreign_page_can_post_is_415(open_world: World, content_type: str) -> None:
-    error_of(send(open_world, {"Content-Type": content_type}), 415, "unsupported_media_type")
+def test_what_a_foreign_page_can_post_is_415(open_world: World) -> None:
+    for content_type in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
+        error_of(send(open_world, {"Content-Type": content_type}), 415, "unsupported_media_type")
 
 
 def test_webhooks_are_never_open(open_world: World) -> None:

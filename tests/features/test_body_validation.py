@@ -28,21 +28,21 @@ def test_a_hostile_value_is_refused_by_the_name_of_its_field(world: World, field
 
 
 @pytest.mark.parametrize("path", ROUTES)
-@pytest.mark.parametrize("field", ["to", "fromNumber", "body", "mediaUrl", "workspaceId"])
-def test_every_creating_route_refuses_alike(world: World, path: str, field: str) -> None:
-    for value in [True, "", "x\0", REFUSED[field][-1]]:
-        response = world.salon.post(path, world.salon.text(**ROUTES[path], **{field: value}))
+def test_every_creating_route_refuses_alike(world: World, path: str) -> None:
+    for field in ("to", "fromNumber", "body", "mediaUrl", "workspaceId"):
+        for value in [True, "", "x\0", REFUSED[field][-1]]:
+            response = world.salon.post(path, world.salon.text(**ROUTES[path], **{field: value}))
 
-        assert {name.split(".")[0] for name in fields_of(response)} == {field}, ascii(value)[:60]
+            assert {name.split(".")[0] for name in fields_of(response)} == {field}, ascii(value)[:60]
 
 
 @pytest.mark.parametrize("path", ROUTES)
-@pytest.mark.parametrize("field", ["to", "body", "workspaceId"])
-def test_a_missing_field_is_named(world: World, path: str, field: str) -> None:
-    body = world.salon.text(**ROUTES[path])
-    del body[field]
+def test_a_missing_field_is_named(world: World, path: str) -> None:
+    for field in ("to", "body", "workspaceId"):
+        body = world.salon.text(**ROUTES[path])
+        del body[field]
 
-    assert fields_of(world.salon.post(path, body)) == {field}
+        assert fields_of(world.salon.post(path, body)) == {field}
 
 
 @pytest.mark.parametrize("path", ROUTES)

@@ -34,7 +34,7 @@ def test_what_has_not_gone_out_is_cancelled_and_never_goes_out(world: World, liv
 
     assert data_of(world.salon.cancel(job_id)) == {"jobId": job_id, "status": "cancelled"}
 
-    world.live(7200, step=300)
+    world.live(7200, step=1800)
     assert len(world.provider.posted) == tried
     assert world.salon.status(job_id)["status"] == "cancelled"
 
@@ -99,9 +99,9 @@ def test_an_unknown_job_and_an_outsider_s_are_404(world: World) -> None:
     assert world.salon.status(job_id)["status"] == "scheduled"
 
 
-@pytest.mark.parametrize("job_id", [None, 1, True, [], {}, "", " ", "a b", "x" * 129, "job\n", "j\0", "\ud800", "ö"])
-def test_what_is_no_job_id_is_refused_by_name(world: World, job_id: object) -> None:
-    assert fields_of(world.salon.post(PATH, {"jobId": job_id, "workspaceId": "ws_salon"})) == {"jobId"}
+def test_what_is_no_job_id_is_refused_by_name(world: World) -> None:
+    for job_id in (None, 1, True, [], {}, "", " ", "a b", "x" * 129, "job\n", "j\0", "\ud800", "\xf6"):
+        assert fields_of(world.salon.post(PATH, {"jobId": job_id, "workspaceId": "ws_salon"})) == {"jobId"}
 
 
 def test_both_fields_are_needed_and_no_others_taken(world: World) -> None:

@@ -1,7 +1,10 @@
 """/healthz says that the process answers, /readyz whether messages can go out."""
 
+from datetime import timedelta
+
 from flask import Flask
 from rq import SimpleWorker
+from rq.utils import utcformat
 
 from app import clock, queue
 from tests.answers import error_of
@@ -99,3 +102,13 @@ def test_without_a_database_it_is_not_and_the_api_says_when_to_come_back(world: 
     error_of(response, 503, "unavailable")
     assert int(response.headers["Retry-After"]) > 0
     assert "hunter2" not in response.text
+
+
+def test_a_worker_that_was_killed_does_not_count_though_redis_still_lists_it(world: World) -> None:
+    start_scheduler(world)
+    worker = start_worker(world)
+    world.redis.hset(worker.key, "last_heartbeat", utcformat(world.clock.now() - timedelta(seconds=41)))
+
+    status, checks = ready(world.app)
+
+    assert (status, checks["worker"]) == (503, "last heartbeat 41 s ago")

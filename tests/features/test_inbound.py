@@ -21,8 +21,7 @@ def world(make_world) -> World:
 
 def hear(world: World, body: str, person: str = PERSON, **more: str) -> None:
     """Somebody writes to one of our numbers."""
-    form = signing.text_from(person, body, **{"sid": f"SMin{next(COUNT)}"} | more)
-    response = signing.post(world, INBOUND, form)
+    response = signing.post(world, INBOUND, signing.text_from(person, body, **{"sid": f"SMin{next(COUNT)}"} | more))
     assert response.mimetype == "text/xml"
     assert response.data.endswith(b"<Response/>")  # Twilio answers STOP and HELP itself; a second answer is unlawful
 

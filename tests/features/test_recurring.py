@@ -24,7 +24,7 @@ def listed(world: World) -> list[dict[str, Any]]:
     return list(data_of(world.salon.get(LIST))["recurring"])
 
 
-def pass_to(world: World, at: datetime, step: timedelta = timedelta(minutes=5)) -> None:
+def pass_to(world: World, at: datetime, step: timedelta = timedelta(minutes=10)) -> None:
     """Let time pass in steps, with the sweep and a worker at each."""
     while world.clock.now() < at:
         world.clock.set(min(world.clock.now() + step, at))

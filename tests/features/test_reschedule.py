@@ -46,7 +46,7 @@ def test_a_delay_counts_from_now(world: World) -> None:
 
 
 @pytest.mark.parametrize("live", [lives.waiting, lives.due, lives.retrying])
-@pytest.mark.parametrize("minutes", [1, 30, 600])
+@pytest.mark.parametrize("minutes", [1, 600])
 def test_it_goes_out_once_at_the_new_time_and_not_before(world: World, live: Life, minutes: int) -> None:
     job_id = live(world)
     tried = len(world.provider.posted)
@@ -59,7 +59,7 @@ def test_it_goes_out_once_at_the_new_time_and_not_before(world: World, live: Lif
     world.clock.advance(microseconds=1)
     world.live(10)
     assert len(world.provider.posted) == tried + 1
-    world.live(7200, step=600)
+    world.live(7200, step=3600)
     assert len(world.provider.posted) == tried + 1
 
 
@@ -103,28 +103,27 @@ def test_a_validity_that_was_asked_for_stands(world: World) -> None:
     assert world.message(job_id).valid_until == datetime(2026, 5, 11, 13, tzinfo=UTC)
 
 
-@pytest.mark.parametrize(
-    "changes, names",
-    [
-        ({}, {"scheduledTime", "delayMinutes"}),
-        ({"scheduledTime": "2026-05-12T16:00:00Z", "delayMinutes": 5}, {"scheduledTime", "delayMinutes"}),
-        ({"scheduledTime": "2026-05-12T16:00:00"}, {"scheduledTime"}),
-        ({"scheduledTime": "2026-05-11T12:00:00Z"}, {"scheduledTime"}),
-        ({"scheduledTime": "2028-05-12T12:00:00Z"}, {"scheduledTime"}),
-        ({"delayMinutes": 0}, {"delayMinutes"}),
-        ({"delayMinutes": "5"}, {"delayMinutes"}),
-        ({"delayMinutes": 731 * 24 * 60 + 1}, {"delayMinutes"}),
-        ({"delayMinutes": 5, "body": "New text"}, {"body"}),
-        ({"delayMinutes": 5, "workspaceId": "a b"}, {"workspaceId"}),
-        ({"delayMinutes": 5, "jobId": "a b"}, {"jobId"}),
-    ],
-    ids=lambda value: str(sorted(value) if isinstance(value, set) else value),
-)
-def test_what_cannot_be_is_refused_by_name(world: World, changes: dict[str, Any], names: set[str]) -> None:
+REFUSED: list[tuple[dict[str, Any], set[str]]] = [
+    ({}, {"scheduledTime", "delayMinutes"}),
+    ({"scheduledTime": "2026-05-12T16:00:00Z", "delayMinutes": 5}, {"scheduledTime", "delayMinutes"}),
+    ({"scheduledTime": "2026-05-12T16:00:00"}, {"scheduledTime"}),
+    ({"scheduledTime": "2026-05-11T12:00:00Z"}, {"scheduledTime"}),
+    ({"scheduledTime": "2028-05-12T12:00:00Z"}, {"scheduledTime"}),
+    ({"delayMinutes": 0}, {"delayMinutes"}),
+    ({"delayMinutes": "5"}, {"delayMinutes"}),
+    ({"delayMinutes": 731 * 24 * 60 + 1}, {"delayMinutes"}),
+    ({"delayMinutes": 5, "body": "New text"}, {"body"}),
+    ({"delayMinutes": 5, "workspaceId": "a b"}, {"workspaceId"}),
+    ({"delayMinutes": 5, "jobId": "a b"}, {"jobId"}),
+]
+
+
+def test_what_cannot_be_is_refused_by_name(world: World) -> None:
     job_id = world.salon.delay(60)
     before = world.salon.status(job_id)
 
-    assert fields_of(move(world, job_id, **changes)) == names
+    for changes, names in REFUSED:
+        assert fields_of(move(world, job_id, **changes)) == names, changes
     assert world.salon.status(job_id) == before
 
 

@@ -107,5 +107,5 @@ def test_a_report_settles_an_unknown_message_and_nobody_sends_again(world: World
     report(world, record.provider_message_id, "sent", attempt=attempt.id)
 
     assert world.salon.status(job_id)["status"] == "completed"
-    world.live(300, step=20)
+    world.live(300, step=60)
     assert len(world.provider.posted) == 1

@@ -16,7 +16,6 @@ from sqlalchemy import delete, text
 
 from app.channels.base import Accepted, Failure, OutgoingMessage
 from app.database import db, reading, writing
-from app.messages import sweep
 from app.messages.models import Attempt, Message
 from app.messages.states import ACCEPTED, FINAL, Status, may
 from app.messages.status import Report, apply_report
@@ -37,20 +36,38 @@ from tests.world import SENDER, World
 
 PEOPLE = ("+12345678901", "+12345678902")
 TEXTS = ("Hello", "Hello, Hello", "See you soon")
-FAILURES = (PERMANENT, OPTED_OUT, TRANSIENT, THROTTLED, UNREACHABLE, CONFIGURATION, AMBIGUOUS)
 WORDS = ("queued", "sent", "delivered", "undelivered")
+LOST, LATE, LATE_AND_LOST = "accepted, answer lost", "accepted, answer late", "lost, noticed late"
+ANSWERS = (
+    None,
+    LOST,
+    LOST,
+    LATE,
+    LATE_AND_LOST,
+    AMBIGUOUS,
+    AMBIGUOUS,
+    TRANSIENT,
+    THROTTLED,
+    UNREACHABLE,
+    CONFIGURATION,
+    PERMANENT,
+    OPTED_OUT,
+)
 
-people, texts = st.sampled_from(PEOPLE), st.sampled_from(TEXTS)
-picks = st.integers(0, 50)
+texts = st.fixed_dictionaries({"to": st.sampled_from(PEOPLE), "body": st.sampled_from(TEXTS)})
+answers = st.lists(st.sampled_from(ANSWERS), max_size=3)
+minutes = st.sampled_from([0, 0, 0.05, 0.5, 2])
+messages = st.tuples(texts, minutes, answers)
+picks = st.integers(0, 30)
 
 
 class Story(RuleBasedStateMachine):
-    """One example: a service with two people, and a provider that does as it likes."""
+    """One example: a service with two people to write to, and a provider that does as it likes."""
 
     world: ClassVar[World]
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(first=st.lists(messages, min_size=2, max_size=4))
+    def begin(self, first: list[Any]) -> None:
         world = self.world
         keep = {"workspaces", "api_keys", "senders", "users", "memberships"}
         with writing() as session:
@@ -60,15 +77,36 @@ class Story(RuleBasedStateMachine):
             session.execute(text("DELETE FROM moves"))
         world.redis.flushall()
         world.clock.set(NOON)
-        world.provider.script.clear()
         world.provider.posted.clear()
         world.provider.log.clear()
         world.provider.log_failure = world.provider.probe_failure = None
-        world.provider.accept = self.accept  # type: ignore[method-assign]
+        world.provider.send = self.answer  # type: ignore[method-assign]
         self.jobs: list[str] = []
+        self.answers: dict[str, list[str | Failure | None]] = {}
         self.cancelled: set[str] = set()
         self.stopped: set[str] = set()
         self.attempts: dict[str, str] = {}
+        self.inbound = 0
+        for message in first:
+            self.send(message)
+        world.work()
+
+    def answer(self, posted: OutgoingMessage) -> Accepted | Failure:
+        """What the provider says to a request: the next of the answers that were made up for the message."""
+        self.world.provider.posted.append(posted)
+        with reading() as session:
+            attempt = session.get_one(Attempt, posted.attempt_id)
+            job_id = session.get_one(Message, attempt.message_id).job_id
+        left = self.answers.get(job_id)
+        answer = left.pop(0) if left else None
+        if answer is OPTED_OUT:
+            self.stopped.add(posted.to)
+        if isinstance(answer, Failure):
+            return answer
+        result = AMBIGUOUS if answer == LATE_AND_LOST else self.accept(posted)
+        if answer in (LATE, LATE_AND_LOST):
+            self.world.live(40)  # the lease ends meanwhile, and others go on
+        return AMBIGUOUS if answer == LOST else result
 
     def accept(self, posted: OutgoingMessage) -> Accepted:
         """The provider takes a message: now every promise has to hold."""
@@ -80,71 +118,41 @@ class Story(RuleBasedStateMachine):
         assert now < message.valid_until, "when it was of no use any more"
         assert message.job_id not in self.cancelled, "after a cancel that answered 200"
         assert posted.to not in self.stopped, "to somebody who had opted out"
-        accepted = type(self.world.provider).accept(self.world.provider, posted)
+        accepted = self.world.provider.accept(posted)
         self.attempts[accepted.provider_message_id] = posted.attempt_id
         return accepted
 
     def pick(self, number: int) -> str:
         return self.jobs[number % len(self.jobs)]
 
-    @rule(to=people, body=texts)
-    def send(self, to: str, body: str) -> None:
-        self.jobs.append(self.world.salon.send(to=to, body=body))
+    @rule(message=messages)
+    def send(self, message: tuple[dict[str, str], float, list[str | Failure | None]]) -> None:
+        content, minutes, answers = message
+        salon = self.world.salon
+        self.jobs.append(salon.delay(minutes, **content) if minutes else salon.send(**content))
+        self.answers[self.jobs[-1]] = list(answers)
 
-    @rule(to=people, body=texts, minutes=st.sampled_from([0.05, 0.5, 1, 3]))
-    def delay(self, to: str, body: str, minutes: float) -> None:
-        self.jobs.append(self.world.salon.delay(minutes, to=to, body=body))
-
-    @precondition(lambda self: self.jobs)
     @rule(number=picks)
     def cancel(self, number: int) -> None:
-        job_id = self.pick(number)
-        answer = self.world.salon.cancel(job_id)
+        answer = self.world.salon.cancel(self.pick(number))
+        assert answer.status_code in (200, 409)
         if answer.status_code == 200:
-            self.cancelled.add(job_id)
-        else:
-            assert answer.status_code == 409
+            self.cancelled.add(self.pick(number))
 
-    @precondition(lambda self: self.jobs)
     @rule(number=picks, minutes=st.sampled_from([0.1, 2]))
     def reschedule(self, number: int, minutes: float) -> None:
         body = {"jobId": self.pick(number), "workspaceId": "ws_salon", "delayMinutes": minutes}
         assert self.world.salon.post("/api/trigger/reschedule-job", body).status_code in (200, 409)
 
-    @rule(person=people, word=st.sampled_from(["STOP", "START"]), number=st.integers(0, 10**9))
-    def write_to_us(self, person: str, word: str, number: int) -> None:
-        receive(Inbound("twilio", f"SM{number}-{len(self.stopped)}-{word}-{person}", person, SENDER, word))
+    @rule(person=st.sampled_from(PEOPLE), word=st.sampled_from(["STOP", "START", "START"]))
+    def write_to_us(self, person: str, word: str) -> None:
+        self.inbound += 1
+        receive(Inbound("twilio", f"SM{self.inbound}", person, SENDER, word))
         (self.stopped.add if word == "STOP" else self.stopped.discard)(person)
 
-    @rule(failure=st.sampled_from(FAILURES))
-    def next_answer_fails(self, failure: Failure) -> None:
-        def fail(posted: OutgoingMessage) -> Failure:
-            if failure is OPTED_OUT:
-                self.stopped.add(posted.to)
-            return failure
-
-        self.world.provider.script.append(fail)
-
-    @rule()
-    def next_answer_is_lost(self) -> None:
-        self.world.provider.script.append(self.world.provider.accept_then_lose)
-
-    @rule(seconds=st.sampled_from([15, 35, 100]), accepted=st.booleans())
-    def next_answer_is_late(self, seconds: float, accepted: bool) -> None:
-        def late(posted: OutgoingMessage) -> Accepted | Failure:
-            answer = self.accept(posted) if accepted else AMBIGUOUS
-            self.world.live(seconds, step=5)  # the lease ends meanwhile, and others go on
-            return answer
-
-        self.world.provider.script.append(late)
-
-    @rule(away=st.booleans())
-    def provider_s_log(self, away: bool) -> None:
-        self.world.provider.log_failure = UNREACHABLE if away else None
-
-    @rule(refused=st.booleans())
-    def our_account(self, refused: bool) -> None:
-        self.world.provider.probe_failure = CONFIGURATION if refused else None
+    @rule(log=st.sampled_from([None, UNREACHABLE]), account=st.sampled_from([None, CONFIGURATION]))
+    def the_provider_goes_and_comes(self, log: Failure | None, account: Failure | None) -> None:
+        self.world.provider.log_failure, self.world.provider.probe_failure = log, account
 
     @precondition(lambda self: self.world.provider.log)
     @rule(number=picks, word=st.sampled_from(WORDS), named=st.booleans())
@@ -160,28 +168,21 @@ class Story(RuleBasedStateMachine):
     @rule(number=st.integers(1, 12))
     def a_process_dies(self, number: int) -> None:
         with dies_at_step(self.world, number):
-            self.world.live(5)
+            self.world.live(10)
 
     @rule()
     def workers_only(self) -> None:
         self.world.clock.advance(seconds=1)
         self.world.work()
 
-    @rule()
-    def redis_loses_everything(self) -> None:
-        self.world.redis.flushall()
-
-    @rule(name=st.sampled_from(["queue", "scheduled"]))
-    def redis_loses_something(self, name: str) -> None:
-        if name == "queue":
+    @rule(what=st.sampled_from(["all", "queued", "scheduled"]))
+    def redis_loses(self, what: str) -> None:
+        if what == "all":
+            self.world.redis.flushall()
+        elif what == "queued":
             self.world.redis.lpop("rq:queue:send")
         else:
             self.world.redis.zpopmin("rq:scheduled:send")
-
-    @rule()
-    def a_second_sweep(self) -> None:
-        sweep.sweep()
-        sweep.sweep()
 
     def teardown(self) -> None:
         """Everything works again: within a quarter of an hour every message has its end."""
@@ -189,7 +190,7 @@ class Story(RuleBasedStateMachine):
             return
         world = self.world
         world.provider.log_failure = world.provider.probe_failure = None
-        world.provider.script.clear()
+        self.answers.clear()
         for _ in range(60):
             world.live(15, step=15)
             messages = world.messages()

@@ -18,7 +18,7 @@ from app.api.endpoint import ENDPOINTS, Endpoint
 from app.cli import DEFAULT_EMAIL
 from app.database import reading
 from app.factory import create_app
-from app.messages import recurring_views, schemas, sweep
+from app.messages import gauges, recurring_views, schemas
 from app.messages.states import TRANSITIONS, Reason, Status, job_status
 from app.settings import Settings, load
 from tests.world import World
@@ -128,8 +128,8 @@ class TestMetrics:
             assert metric.name in described, metric.name
 
     def test_each_in_the_runbook_exists(self) -> None:
-        gauges = set(re.findall(r'"(bellhop_\w+)"', Path(sweep.__file__).read_text(encoding="utf-8")))
-        known = {metric.name for metric in metrics.METRICS} | gauges
+        shown = set(re.findall(r'"(bellhop_\w+)"', Path(gauges.__file__).read_text(encoding="utf-8")))
+        known = {metric.name for metric in metrics.METRICS} | shown
         assert set(first_words("docs/operations.md", "The metrics")) == known
 
     def test_their_labels_are_told(self) -> None:
