@@ -109,6 +109,7 @@ def test_a_500_has_an_id_that_is_in_the_log_and_no_internals(make_world, log, mo
     error_id = response.headers["X-Error-Id"]
     assert error_id in error["message"]
     assert line["error_id"] == error_id
+    assert line["request_id"] == response.headers["X-Request-Id"]
     assert "KeyError: 'a secret place'" in line["exception"]
     for internal in ("secret", "KeyError", "Traceback", "app/", ".py", "sqlalchemy"):
         assert internal not in response.text

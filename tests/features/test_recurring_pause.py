@@ -1,6 +1,6 @@
 """Pausing, resuming and cancelling a recurring message."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -39,7 +39,7 @@ def test_resuming_in_time_reinstates_what_was_called_off(world: World) -> None:
     assert answer["status"] == "active"
     assert answer["nextRuns"] == [f"2026-05-11T{hour}:10:00+00:00" for hour in (12, 13, 14)]
     assert states(world)["12:10"] == ("scheduled", None)
-    pass_to(world, datetime(2026, 5, 11, 13, 30, tzinfo=UTC))
+    pass_to(world, datetime(2026, 5, 11, 13, 30, tzinfo=UTC), timedelta(minutes=5))
     assert sent_at(world) == ["11 12:10", "11 13:10"]
 
 
