@@ -33,6 +33,11 @@ def now() -> datetime:
     return _clock.now()
 
 
+def override() -> float | None:
+    """The time to use in place of a store's own clock, in seconds since 1970: None unless a test has moved time."""
+    return None if isinstance(_clock, SystemClock) else _clock.now().timestamp()
+
+
 @contextmanager
 def use(clock: Clock) -> Iterator[Clock]:
     """Put another clock in place for the length of a block; for tests."""

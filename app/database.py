@@ -5,13 +5,27 @@ own connection; nothing is held while a provider is called. On SQLite a writing 
 deferred one that reads first and writes later is refused with SQLITE_BUSY whenever somebody else wrote in between.
 """
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import JSON, DateTime, Engine, MetaData, TypeDecorator, event
+from sqlalchemy import (
+    JSON,
+    DateTime,
+    Engine,
+    MetaData,
+    String,
+    TypeDecorator,
+    bindparam,
+    cast,
+    column,
+    event,
+    func,
+    select,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import URL, Connection, Dialect, make_url
 from sqlalchemy.orm import DeclarativeBase, Session, registry
@@ -117,6 +131,22 @@ def writing(*, keep: bool = True) -> Iterator[Session]:
             session.flush()  # whatever the database would refuse, it refuses now
             session.expunge_all()
             session.rollback()
+
+
+def row_table(session: Session, columns: dict[str, Any], rows: list[dict[str, Any]], name: str = "given") -> Any:
+    """Values as a table inside a statement, to change many rows, each in its own way, at once.
+
+    The values travel as one JSON parameter, so the statement's text does not depend on how many there are.
+    ``columns`` maps names to SQL types.
+    """
+    values = bindparam(None, json.dumps(rows), String, unique=True)
+    if session.get_bind().dialect.name == "postgresql":
+        records = func.jsonb_to_recordset(cast(values, JSONB))
+        typed = [column(key, kind) for key, kind in columns.items()]
+        return records.table_valued(*typed, name=name).render_derived(name=name, with_types=True)
+    each = func.json_each(values).table_valued("value")
+    fields = [cast(func.json_extract(each.c.value, f"$.{key}"), kind).label(key) for key, kind in columns.items()]
+    return select(*fields).select_from(each).subquery(name)
 
 
 def insert_ignore(session: Session, table: Any, rows: list[dict[str, Any]], *, returning: Any) -> list[Any]:

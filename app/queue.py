@@ -5,18 +5,21 @@ the same nudge twice is harmless (the claim in SQL decides), and so is losing on
 functions live in ``jobs``, which the application never imports; the names are kept here and a test resolves each.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
 import redis
+from redis.commands.core import Script
 from rq import Queue
-from rq.job import Job, JobStatus
+from rq.job import Job
 from rq.registry import ScheduledJobRegistry, StartedJobRegistry
 from rq.serializers import JSONSerializer
+from rq.utils import utcformat
 
-from app import clock, metrics
+from app import clock, metrics, scripts
 from app.extensions import redis_client
 from app.logs import get_logger
 
@@ -35,6 +38,13 @@ FUNCTIONS = (SEND, RECONCILE, REFRESH, PROBE, SANDBOX_REPORT)
 JOB_TIMEOUT_S = 120
 FAILURE_TTL_S = 7 * 86_400
 """Seed 004's removeOnFail; successes leave Redis at once, their history is in SQL (resolution D20)."""
+
+WAKE_CHANNEL = "bellhop:scheduler:wake"
+"""Published when something is due sooner than what the scheduler sleeps for."""
+ADD_BATCH = 500
+"""A script holds Redis up while it runs: a few milliseconds at this size."""
+
+_ADD = scripts.read("add")
 
 HEARTBEAT_KEY = "bellhop:scheduler:heartbeat"
 
@@ -75,40 +85,36 @@ def add(nudges: Sequence[Nudge], *, replace: bool = False) -> int:
     """
     if not nudges:
         return 0
-    connection = redis_client()
-    if not replace:
-        with connection.pipeline(transaction=False) as pipe:
-            for nudge in nudges:
-                pipe.exists(Job.key_for(nudge.job_id))
-            known = pipe.execute()
-        nudges = [nudge for nudge, there in zip(nudges, known, strict=True) if not there]
-    queues = {name: rq_queue(name) for name in QUEUES}
-    now = clock.now()
-    with connection.pipeline(transaction=True) as pipe:
-        for nudge in nudges:
-            queue = queues[nudge.queue]
-            job = Job.create(
-                nudge.function,
-                args=[nudge.argument],
-                id=nudge.job_id,
-                connection=connection,
-                serializer=JSONSerializer,
-                origin=queue.name,
-                timeout=JOB_TIMEOUT_S,
-                result_ttl=0,
-                failure_ttl=FAILURE_TTL_S,
-                description=nudge.function,
-            )
-            if nudge.at is None or nudge.at <= now:
-                queue.enqueue_job(job, pipeline=pipe)
-            else:
-                pipe.sadd(queue.redis_queues_keys, queue.key)
-                job.set_status(JobStatus.SCHEDULED, pipeline=pipe)
-                job.save(pipeline=pipe)
-                # Queue.schedule_job would cut the due time to whole seconds, which is up to a second early.
-                pipe.zadd(queue.scheduled_job_registry.key, {job.id: nudge.at.timestamp()})
-        pipe.execute()
-    return len(nudges)
+    script = redis_client().register_script(_ADD)
+    added = 0
+    for name in QUEUES:
+        chosen = [nudge for nudge in nudges if nudge.queue == name]
+        for start in range(0, len(chosen), ADD_BATCH):
+            added += _add(script, name, chosen[start : start + ADD_BATCH], replace)
+    return added
+
+
+def _add(script: Script, name: str, nudges: Sequence[Nudge], replace: bool) -> int:
+    key = f"rq:queue:{name}"
+    now = clock.override()
+    arguments: list[str | int | float] = [
+        key,
+        name,
+        utcformat(clock.now()),
+        JOB_TIMEOUT_S,
+        FAILURE_TTL_S,
+        "1" if replace else "",
+        WAKE_CHANNEL,
+        "" if now is None else repr(now),
+    ]
+    for nudge in nudges:
+        arguments += (nudge.job_id, payload(nudge), "" if nudge.at is None else repr(nudge.at.timestamp()))
+    return int(script(keys=[f"rq:scheduled:{name}", key, Queue.redis_queues_keys], args=arguments))
+
+
+def payload(nudge: Nudge) -> str:
+    """What RQ calls a job's data: function, instance, arguments, keyword arguments."""
+    return json.dumps([nudge.function, None, [nudge.argument], {}], separators=(",", ":"))
 
 
 def try_add(nudges: Sequence[Nudge]) -> bool:

@@ -78,6 +78,7 @@ class Settings(BaseSettings):
 
     # Processes
     workers: int = Field(1, ge=1, le=32)
+    worker_concurrency: int = Field(64, ge=1, le=1024)
     web_concurrency: int = Field(2, ge=1, le=64)
     horizon_minutes: float = Field(60, gt=0, le=24 * 60)
 

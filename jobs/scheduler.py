@@ -1,139 +1,176 @@
 """The scheduler process: ``python -m jobs.scheduler``.
 
-Promotes what is due from RQ's schedule to its queues, and runs the sweep beside it. A subclass of rq-scheduler's
-Scheduler; what stock does badly for us is replaced: due times are floats, jobs are JSON, and a lost Redis is
-survived. Pushing comes before removing, so a crash in between leaves a second nudge, which the claim in SQL makes
-harmless.
+A subclass of rq-scheduler's Scheduler with one Lua script a turn (``app/scripts/promote.lua``), which elects the
+leader, renews its lease, moves everything due from RQ's schedules to their queues, and says when the next is due. The
+leader sleeps until then, woken over pub/sub when something sooner is added. Several may run; one leads. The feeder
+and the sweep run beside it.
 """
 
 import signal
 import threading
-from collections.abc import Iterable
+from contextlib import suppress
 from types import FrameType
-from typing import Any
+from uuid import uuid4
 
 import redis
 from flask import Flask
+from redis.client import PubSub
 from rq import Queue
-from rq.exceptions import NoSuchJobError
 from rq.job import Job
-from rq.registry import ScheduledJobRegistry
 from rq.serializers import JSONSerializer
+from rq.utils import utcformat
 from rq_scheduler import Scheduler as StockScheduler
 from sqlalchemy.exc import SQLAlchemyError
 
-from app import clock, logs, metrics, queue
+from app import clock, logs, metrics, queue, scripts
 from app.extensions import make_redis
 from app.messages import sweep
 from app.settings import load
 from jobs.context import app as process_app
+from jobs.periodic import next_run
 
-TICK_S = 0.25
+LEASE_MS = 3000
+MAX_SLEEP_S = 1.0
+"""Covers wake-ups that pub/sub lost, entries that others add directly, and the lease's renewal."""
 BATCH = 500
+POISON_KEY = "bellhop:scheduler:poison"
+"""Entries that could not be promoted, by the time at which they were put aside."""
 
 log = logs.get_logger(__name__)
 
 
 class Scheduler(StockScheduler):  # type: ignore[misc]
-    """Promotes RQ's scheduled jobs and rq-scheduler's own entries while it holds rq-scheduler's lock."""
+    """Promotes what is due while it holds rq-scheduler's lock; a stock ``rqscheduler`` finds the lock taken."""
 
     def __init__(self, connection: redis.Redis) -> None:
         super().__init__(connection=connection, interval=1)
+        self.token = uuid4().hex
+        self.leads = False
+        self.promoted = 0
+        self._promote = connection.register_script(scripts.read("promote"))
+        self._release = connection.register_script(scripts.read("release"))
+        self._reschedule = connection.register_script(scripts.read("reschedule"))
+
+    def turn(self) -> float:
+        """Promote what is due; returns the seconds until there is more to do (0: at once), at most `MAX_SLEEP_S`."""
+        keys = [self.scheduler_lock_key, self.scheduled_jobs_key]
+        for name in queue.QUEUES:
+            keys += (f"rq:scheduled:{name}", f"rq:queue:{name}")
+        now = clock.override()
+        leads, moved, wait, periodic, poison = self._promote(
+            keys=keys,
+            args=[
+                self.token,
+                LEASE_MS,
+                BATCH,
+                utcformat(clock.now()),
+                POISON_KEY,
+                "" if now is None else repr(now),
+            ],
+        )
+        if bool(leads) != self.leads:
+            self.leads = bool(leads)
+            log.info("scheduler leads" if self.leads else "another scheduler leads", scheduler=self.name)
+        self.promoted = int(moved)
+        for job_id in poison:
+            self._report_poison(job_id.decode(), "its key holds something that is not a job")
+        if not self.leads:
+            return min(max(int(wait), 0) / 1000 + 0.01, MAX_SLEEP_S)
+        for job_id in periodic:
+            self._promote_periodic(job_id.decode())
+        return MAX_SLEEP_S if wait < 0 else min(int(wait) / 10_000, MAX_SLEEP_S)
 
     def promote_due(self) -> int:
-        """Put every job whose time has come into its queue; returns how many. Does nothing while another one leads."""
-        if not self.acquire_lock():
-            return 0
+        """Promote until nothing is due; returns how many jobs moved."""
+        total = 0
+        while self.turn() == 0 or self.promoted:
+            total += self.promoted
+        return total
+
+    def release(self) -> None:
+        """Hand the leadership over at once, if it is ours."""
+        self._release(keys=[self.scheduler_lock_key], args=[self.token])
+
+    def _promote_periodic(self, job_id: str) -> None:
+        """Entries of rq-scheduler's own API (cron, interval, repeat): the next time is set before the job is pushed.
+
+        A crash in between loses one run and doubles none; everything of ours that must not be lost is a row in SQL.
+        """
+        score = self.connection.zscore(self.scheduled_jobs_key, job_id)
+        if score is None:
+            return
         try:
-            promoted = sum(self._promote(queue.rq_queue(name, self.connection)) for name in queue.QUEUES)
-            return promoted + self._promote_periodic()
-        finally:
-            self.remove_lock()
+            job = Job.fetch(job_id, connection=self.connection, serializer=JSONSerializer)
+            _ = job.args  # reads the payload, which is where a foreign serializer shows
+            following = next_run(job.meta, float(score), clock.now())
+        except redis.RedisError:
+            raise
+        except Exception as error:  # noqa: BLE001  whatever is wrong with one entry must not stop all the others
+            self.connection.zrem(self.scheduled_jobs_key, job_id)
+            self.connection.zadd(POISON_KEY, {job_id: clock.now().timestamp()})
+            self._report_poison(job_id, str(error))
+            return
+        moved = self._reschedule(
+            keys=[self.scheduler_lock_key, self.scheduled_jobs_key],
+            args=[self.token, job_id, repr(float(score)), "" if following is None else repr(following)],
+        )
+        if moved:
+            job.save_meta()
+            self.get_queue_for_job(job).enqueue_job(job, at_front=bool(job.enqueue_at_front))
 
-    def _promote(self, target: Queue) -> int:
-        registry = ScheduledJobRegistry(queue=target)
-        due = self.connection.zrangebyscore(registry.key, "-inf", clock.now().timestamp(), start=0, num=BATCH)
-        for job_id in (raw.decode() for raw in due):
-            try:
-                job = Job.fetch(job_id, connection=self.connection, serializer=JSONSerializer)
-            except NoSuchJobError:
-                self.connection.zrem(registry.key, job_id)  # its hash is gone; the sweep makes a new one if need be
-                continue
-            with self.connection.pipeline(transaction=True) as pipe:
-                target.enqueue_job(job, pipeline=pipe)
-                pipe.zrem(registry.key, job_id)
-                pipe.execute()
-        return len(due)
-
-    def _promote_periodic(self) -> int:
-        """Entries that somebody made with rq-scheduler's own API; one that cannot be read is reported and left out."""
-        promoted = 0
-        due = self.connection.zrangebyscore(self.scheduled_jobs_key, 0, clock.now().timestamp(), start=0, num=BATCH)
-        for job_id in (raw.decode() for raw in due):
-            try:
-                job = Job.fetch(job_id, connection=self.connection, serializer=JSONSerializer)
-                _ = job.args  # reads the payload, which is where a foreign serializer shows
-                self.enqueue_job(job)
-                promoted += 1
-            except redis.RedisError:
-                raise
-            except Exception as error:  # noqa: BLE001  whatever is wrong with one entry must not stop all the others
-                self.connection.zrem(self.scheduled_jobs_key, job_id)
-                metrics.errors.inc("scheduler_entry")
-                log.error("periodic entry cannot be promoted, dropped", job_id=job_id, error=str(error))
-        return promoted
+    def _report_poison(self, job_id: str, why: str) -> None:
+        metrics.errors.inc("scheduler_entry")
+        log.error("entry cannot be promoted, put aside", job_id=job_id, error=why)
 
     def get_queue_for_job(self, job: Job) -> Queue:
         """The job's queue, with the serializer that all of ours use."""
         return queue.rq_queue(job.origin, self.connection)
 
 
-def _beat(connection: redis.Redis) -> None:
-    connection.set(queue.HEARTBEAT_KEY, clock.now().timestamp(), ex=60)
-
-
 def promote_forever(scheduler: Scheduler, stop: threading.Event) -> None:
-    """The promoting loop; Redis may go and come back."""
+    """The promoting loop: sleep until the next due instant or a wake-up. Redis may go and come back."""
+    wake: PubSub | None = None
     while not stop.is_set():
         try:
-            _beat(scheduler.connection)
-            full = scheduler.promote_due() >= BATCH
+            if wake is None:
+                wake = scheduler.connection.pubsub(ignore_subscribe_messages=True)
+                wake.subscribe(queue.WAKE_CHANNEL)
+            pause = scheduler.turn()
+            if pause > 0:
+                # select() on the socket: a blocking command of Redis would come back up to 100 ms late.
+                wake.get_message(timeout=pause)
         except redis.RedisError as error:
             metrics.errors.inc("scheduler")
             log.warning("redis does not answer, trying again", error=str(error))
-            stop.wait(1)
-            continue
-        if not full:
-            stop.wait(TICK_S)
+            if wake is not None:
+                wake.close()
+                wake = None
+            stop.wait(0.5)
+    try:
+        scheduler.release()
+    except redis.RedisError as error:
+        log.warning("leadership not released, its lease will end", error=str(error))
 
 
-def sweep_forever(app: Flask, stop: threading.Event) -> None:
+def sweep_forever(app: Flask, scheduler: Scheduler, stop: threading.Event) -> None:
     """The sweeping loop, in a thread of its own so that a slow database does not delay promotion."""
     with app.app_context():
         while not stop.is_set():
-            try:
-                sweep.sweep()
-            except (SQLAlchemyError, redis.RedisError) as error:
-                metrics.errors.inc("sweep")
-                log.error("sweep failed", error=str(error).splitlines()[0])
+            if scheduler.leads:
+                try:
+                    sweep.sweep()
+                except (SQLAlchemyError, redis.RedisError) as error:
+                    metrics.errors.inc("sweep")
+                    log.error("sweep failed", error=str(error).splitlines()[0])
             stop.wait(sweep.INTERVAL_S)
 
 
-def run(app: Flask, connection: redis.Redis, signals: Iterable[signal.Signals]) -> None:
-    """Schedule until one of the signals comes."""
-    stop = threading.Event()
-
-    def request_stop(_signum: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    for name in signals:
-        signal.signal(name, request_stop)
-    sweeper = threading.Thread(target=sweep_forever, args=(app, stop), name="sweep", daemon=True)
-    sweeper.start()
-    scheduler = Scheduler(connection)
-    promote_forever(scheduler, stop)
-    sweeper.join(timeout=20)
-    log.info("scheduler stopped")
+def beat_forever(connection: redis.Redis, stop: threading.Event) -> None:
+    """Say each second that a scheduler lives."""
+    while not stop.is_set():
+        with suppress(redis.RedisError):  # the promoting loop reports it
+            connection.set(queue.HEARTBEAT_KEY, clock.now().timestamp(), ex=60)
+        stop.wait(1)
 
 
 def check_eviction(connection: redis.Redis) -> None:
@@ -148,14 +185,27 @@ def check_eviction(connection: redis.Redis) -> None:
         log.error("redis evicts keys when it is full; set maxmemory-policy to noeviction", policy=policy)
 
 
-def main(*_args: Any) -> None:
-    """Run as a process."""
+def main() -> None:
+    """Schedule until told to stop."""
     settings = load()
     logs.configure(settings)
     connection = make_redis(settings.redis_address)
     metrics.start_flusher(connection)
     check_eviction(connection)
-    run(process_app(), connection, (signal.SIGINT, signal.SIGTERM))
+    stop = threading.Event()
+
+    def request_stop(_signum: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, request_stop)
+    scheduler = Scheduler(connection)
+    sweeper = threading.Thread(target=sweep_forever, args=(process_app(), scheduler, stop), name="sweep", daemon=True)
+    sweeper.start()
+    threading.Thread(target=beat_forever, args=(connection, stop), name="heartbeat", daemon=True).start()
+    promote_forever(scheduler, stop)
+    sweeper.join(timeout=20)
+    log.info("scheduler stopped")
 
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ from app.database import reading, writing
 from app.extensions import settings
 from app.logs import get_logger
 from app.messages import decisions, status
-from app.messages.delivery import standing
 from app.messages.models import Attempt, Message
+from app.messages.settling import standing
 from app.messages.states import Status
 from app.workspaces.models import Workspace
 

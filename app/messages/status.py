@@ -5,6 +5,7 @@ nothing, so late, doubled and swapped callbacks are harmless. A report that name
 attempt was accepted, even if its answer never reached us.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -99,19 +100,9 @@ def bind_acceptance(
         update(Message)
         .where(Message.id == attempt.message_id, Message.status.in_(sources(Status.SENT)))
         .values(
-            status=Status.SENT,
-            provider=attempt.provider,
             provider_message_id=provider_message_id,
             provider_status="accepted",
-            sent_at=now,
-            finished_at=now,
-            reason=None,
-            error_code=None,
-            error_message=None,
-            attempts_used=Message.attempts_used + 1,
-            lease_until=None,
-            checks=0,
-            next_check_at=next_pull(0, now, now, callbacks=settings().status_callbacks_reach_us),
+            **sent_values(attempt.provider, now),
         )
         .returning(Message)
         .execution_options(populate_existing=True)
@@ -124,23 +115,45 @@ def bind_acceptance(
         return message
     metrics.sent.inc(bound.channel, attempt.provider)
     _advance(session, bound.id, Report(attempt.provider, provider_message_id, provider_status), now)
-    _apply_early_reports(session, bound, now)
+    apply_early_reports(session, attempt.provider, [provider_message_id], now)
     return bound
 
 
-def _apply_early_reports(session: Session, message: Message, now: datetime) -> None:
-    """Callbacks that came before the id was known."""
+def sent_values(provider: str, now: datetime) -> dict[str, Any]:
+    """What an acceptance sets in a message's row, beside the provider's id and word."""
+    return {
+        "status": Status.SENT,
+        "provider": provider,
+        "sent_at": now,
+        "finished_at": now,
+        "reason": None,
+        "error_code": None,
+        "error_message": None,
+        "attempts_used": Message.attempts_used + 1,
+        "lease_until": None,
+        "checks": 0,
+        "next_check_at": next_pull(0, now, now, callbacks=settings().status_callbacks_reach_us),
+    }
+
+
+def apply_early_reports(session: Session, provider: str, provider_message_ids: Sequence[str], now: datetime) -> None:
+    """Callbacks that came before the ids were known."""
     early = session.scalars(
         select(DeliveryEvent).where(
-            DeliveryEvent.provider == message.provider,
-            DeliveryEvent.provider_message_id == message.provider_message_id,
+            DeliveryEvent.provider == provider,
+            DeliveryEvent.provider_message_id.in_(provider_message_ids),
             DeliveryEvent.message_id.is_(None),
         )
     ).all()
     for event in sorted(early, key=lambda e: PROVIDER_RANK.get(e.status, 0)):
-        event.message_id = message.id
-        report = Report(event.provider, event.provider_message_id, event.status, error_code=event.error_code)
-        _advance(session, message.id, report, now)
+        event.message_id = session.scalar(
+            select(Message.id).where(
+                Message.provider == provider, Message.provider_message_id == event.provider_message_id
+            )
+        )
+        if event.message_id is not None:
+            report = Report(event.provider, event.provider_message_id, event.status, error_code=event.error_code)
+            _advance(session, event.message_id, report, now)
 
 
 def _advance(session: Session, message_id: str, report: Report, now: datetime) -> bool:

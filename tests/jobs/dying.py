@@ -6,6 +6,7 @@ from typing import Any
 from unittest.mock import patch
 
 from redis.client import Pipeline
+from redis.commands.core import Script
 from sqlalchemy import Connection, event
 from sqlalchemy.orm import Session
 
@@ -77,6 +78,7 @@ def dies_at_step(world: World, number: int) -> Iterator[Steps]:
     try:
         with (
             patch.object(Pipeline, "execute", _around_method(steps, Pipeline.execute)),
+            patch.object(Script, "__call__", _around_method(steps, Script.__call__)),
             patch.object(world.provider, "send", steps.around("request", send)),
         ):
             yield steps

@@ -80,8 +80,9 @@ def test_reports_and_the_answer_itself_at_the_same_instant(world: World) -> None
 
     for _ in range(6):
         job_id = world.salon.send()
+        started: list[threading.Thread] = []
 
-        def overtaken(message, job_id=job_id):
+        def overtaken(message, job_id=job_id, started=started):
             answer = world.provider.accept(message)
             report = partial(
                 apply_report,
@@ -97,7 +98,6 @@ def test_reports_and_the_answer_itself_at_the_same_instant(world: World) -> None
             with world.app.app_context():
                 work()
 
-        started: list[threading.Thread] = []
         world.provider.script.append(overtaken)
         world.work()
         for thread in started:

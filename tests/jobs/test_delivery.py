@@ -7,7 +7,7 @@ import pytest
 from app import queue
 from app.contacts import service as contacts
 from app.database import writing
-from app.messages import delivery
+from app.messages.models import Message
 from tests.jobs.support import bodies, dies_at, follow, outcomes
 from tests.world import PERSON, World
 
@@ -128,7 +128,7 @@ def test_a_second_nudge_for_the_same_message_does_nothing(world: World) -> None:
 def test_only_what_waits_can_be_claimed(world: World, status: str) -> None:
     job_id = world.salon.send()
     with writing() as session:
-        session.get_one(delivery.Message, world.message(job_id).id).status = status
+        session.get_one(Message, world.message(job_id).id).status = status
     world.work()
 
     assert world.provider.posted == []

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from app.channels.base import Accepted, Failure, OutgoingMessage
-from app.messages import delivery, reconcile, sweep
+from app.messages import claims, delivery, reconcile, sweep
 from tests.jobs.support import (
     AMBIGUOUS,
     PERMANENT,
@@ -206,7 +206,7 @@ def test_a_claim_that_was_taken_away_meanwhile_is_not_used(world: World) -> None
 
 def test_a_lease_is_longer_than_any_request(world: World) -> None:
     for timeout_s in (0.5, 1, 10, 60):
-        assert delivery.lease(timeout_s) > timedelta(seconds=2 * timeout_s)
+        assert claims.lease(timeout_s) > timedelta(seconds=2 * timeout_s)
 
 
 def test_a_lease_that_runs_is_left_alone(world: World) -> None:

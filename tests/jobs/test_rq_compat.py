@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,7 +56,7 @@ def test_a_job_to_send_carries_an_id_and_nothing_else(world: World) -> None:
     jobs = raw_jobs(world)
     assert {job_id.partition("-")[0] for job_id in jobs} == rows
     for fields in jobs.values():
-        data = zlib.decompress(fields["data"])
+        data = fields["data"]  # as it is: RQ reads both, and short is smaller than compressed
         assert len(data) <= SMALL
         name, instance, [row_id], keywords = json.loads(data)
         assert (name, instance, keywords) == ("jobs.send", None, {})
@@ -77,7 +76,7 @@ def test_no_key_and_no_value_in_redis_holds_a_text_or_a_number(world: World) -> 
         key + b"".join(part for item in world.redis.hgetall(key).items() for part in item)
         for key in world.redis.scan_iter("rq:job:*")
     )
-    text = everything + b"".join(zlib.decompress(fields["data"]) for fields in raw_jobs(world).values())
+    text = everything + b"".join(fields["data"] for fields in raw_jobs(world).values())
     assert b"jobs.reconcile" in text
     assert b"business" not in text
     assert PERSON.encode() not in text

@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from app import queue
 from app.api.models import IdempotencyKey
 from app.database import reading
-from app.messages import delivery, sweep
+from app.messages import claims, sweep
 from tests.jobs.support import CONFIGURATION, bodies, dies_at, lose_quietly
 from tests.world import SENDER, World
 
@@ -121,7 +121,7 @@ def test_a_job_whose_worker_died_before_the_claim_is_added_again_when_its_mark_e
 def test_a_job_that_failed_is_added_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     # The database was away when the job ran: RQ has put it among its failures.
     world.salon.send()
-    monkeypatch.setattr(delivery, "_claim", lambda *_: 1 / 0)
+    monkeypatch.setattr(claims, "claim", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         world.work()
     monkeypatch.undo()

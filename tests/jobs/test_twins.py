@@ -8,7 +8,7 @@ from app import clock
 from app.channels.base import ProviderRecord
 from app.messages import delivery, reconcile
 from app.messages.models import Message
-from tests.jobs.support import bodies, hold_unknown, log_lags, lose_quietly, outcomes, report
+from tests.jobs.support import UNREACHABLE, bodies, hold_unknown, log_lags, lose_quietly, outcomes, report
 from tests.world import World
 
 
@@ -48,7 +48,7 @@ def test_while_one_is_in_doubt_its_twin_waits(world: World) -> None:
 def test_a_twin_that_waits_still_honours_its_validity(world: World) -> None:
     world.salon.send()
     world.provider.script.append(lose_quietly)
-    world.provider.log_failure = delivery.Failure(delivery.FailureKind.UNREACHABLE, "connection refused")
+    world.provider.log_failure = UNREACHABLE
     world.work()
     until = clock.now().replace(second=30)
     second = world.salon.send(validUntil=until.isoformat())

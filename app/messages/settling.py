@@ -1,0 +1,217 @@
+"""Settling: writing down how tries ended, many at once, and planning what follows each.
+
+Acceptances, which are nearly all there is, are two statements for the whole batch. A message that the batch did not
+change was proved, reaped or called off meanwhile, and takes the careful path on its own.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Integer, String, update
+from sqlalchemy.orm import Session
+
+from app import clock, metrics, queue
+from app.channels import accounts
+from app.channels.base import Accepted, Failure, FailureKind, Provider, SendResult
+from app.contacts import service as contacts
+from app.database import row_table, writing
+from app.logs import get_logger
+from app.messages import decisions, status
+from app.messages.claims import Claim
+from app.messages.models import Attempt, Message
+from app.messages.states import PROVIDER_RANK, Status
+
+log = get_logger(__name__)
+
+GIVEN_BACK = "given_back"
+"""The outcome of a claim that ended before anything was posted."""
+
+
+def settle(results: Sequence[tuple[Claim, SendResult]], provider: Provider) -> None:
+    """Write down how tries ended, and plan what follows."""
+    now = clock.now()
+    accepted = [(claim, result) for claim, result in results if isinstance(result, Accepted)]
+    nudges: list[queue.Nudge] = []
+    with writing() as session:
+        if accepted:
+            _settle_accepted(session, accepted, provider, now)
+        for claim, result in results:
+            if isinstance(result, Failure):
+                nudges += _settle_failure(session, claim, result, provider, now)
+                _close(session, claim, result, now)
+    for claim, result in results:
+        _note(claim, result, provider, now)
+    queue.try_add(nudges)
+
+
+def give_back(claims: Sequence[Claim]) -> None:
+    """Return messages that were claimed and not posted; they are due as before."""
+    now = clock.now()
+    nudges: list[queue.Nudge] = []
+    with writing() as session:
+        for claim in claims:
+            row = _settle_row(session, claim, status=Status.SCHEDULED, revision=Message.revision + 1)
+            session.execute(
+                update(Attempt).where(Attempt.id == claim.attempt_id).values(outcome=GIVEN_BACK, finished_at=now)
+            )
+            if row:
+                nudges.append(queue.send_nudge(row.id, row.revision, row.scheduled_at))
+    log.warning("claims given back", message_ids=[claim.id for claim in claims[:10]], count=len(claims))
+    queue.try_add(nudges)
+
+
+def _settle_accepted(
+    session: Session, accepted: Sequence[tuple[Claim, Accepted]], provider: Provider, now: datetime
+) -> None:
+    rows = [
+        {
+            "attempt_id": claim.attempt_id,
+            "message_id": claim.id,
+            "attempt": claim.attempt,
+            "sid": result.provider_message_id,
+            "word": result.status if result.status in PROVIDER_RANK else "queued",
+            "http_status": result.http_status,
+        }
+        for claim, result in accepted
+    ]
+    kinds = {
+        "attempt_id": String,
+        "message_id": String,
+        "attempt": Integer,
+        "sid": String,
+        "word": String,
+        "http_status": Integer,
+    }
+    given = row_table(session, kinds, rows)
+    # Only plain cases: still ours, and a word that says no more than "we have it".
+    settled = set(
+        session.scalars(
+            update(Message)
+            .where(
+                Message.id == given.c.message_id,
+                Message.attempt == given.c.attempt,
+                Message.status == Status.SENDING,
+                given.c.word.in_(("accepted", "queued", "sending", "sent")),
+            )
+            .values(
+                provider_message_id=given.c.sid,
+                provider_status=given.c.word,
+                **status.sent_values(provider.name, now),
+            )
+            .returning(Message.id)
+            .execution_options(synchronize_session=False)
+        )
+    )
+    plain = row_table(session, kinds, [row for row in rows if row["message_id"] in settled])
+    session.execute(
+        update(Attempt)
+        .where(Attempt.id == plain.c.attempt_id)
+        .values(
+            outcome="accepted",
+            provider_message_id=plain.c.sid,
+            http_status=plain.c.http_status,
+            finished_at=now,
+        )
+        .execution_options(synchronize_session=False)
+    )
+    for claim, result in accepted:
+        if claim.id in settled:
+            metrics.sent.inc(claim.channel, provider.name)
+        else:
+            status.bind_acceptance(session, claim.attempt_id, result.provider_message_id, result.status, now)
+            attempt = update(Attempt).where(Attempt.id == claim.attempt_id)
+            session.execute(attempt.values(http_status=result.http_status))
+    status.apply_early_reports(session, provider.name, [result.provider_message_id for _, result in accepted], now)
+
+
+def _settle_failure(
+    session: Session, claim: Claim, failure: Failure, provider: Provider, now: datetime
+) -> list[queue.Nudge]:
+    problem = {"error_code": failure.code, "error_message": failure.message}
+    if failure.kind is FailureKind.OPTED_OUT:
+        contacts.suppress(session, [claim.workspace_id], claim.channel, claim.to_address, "provider")
+    match decisions.after_failure(failure, standing(claim), now):
+        case decisions.Retry(at, counted, uncounted):
+            row = _settle_row(
+                session,
+                claim,
+                status=Status.SCHEDULED,
+                scheduled_at=at,
+                revision=Message.revision + 1,
+                attempts_used=Message.attempts_used + int(counted),
+                attempts_uncounted=Message.attempts_uncounted + int(uncounted),
+                **problem,
+            )
+            return [queue.send_nudge(row.id, row.revision, at)] if row else []
+        case decisions.Fail(reason, counted):
+            if _settle_row(
+                session,
+                claim,
+                status=Status.FAILED,
+                reason=reason,
+                finished_at=now,
+                attempts_used=Message.attempts_used + int(counted),
+                **problem,
+            ):
+                metrics.failed.inc(reason, str(failure.code or ""))
+        case decisions.LookUp(at):
+            _settle_row(session, claim, status=Status.UNKNOWN, next_check_at=at, checks=0, **problem)
+        case decisions.PauseAccount():
+            accounts.pause(session, provider.account, failure, now)
+            _settle_row(session, claim, status=Status.SCHEDULED, revision=Message.revision + 1, **problem)
+    return []
+
+
+def standing(message: Message | Claim) -> decisions.Standing:
+    """What the decisions need to know of a message."""
+    return decisions.Standing(
+        attempts_used=message.attempts_used,
+        attempts_uncounted=message.attempts_uncounted,
+        retry_policy=message.retry_policy,
+        due_at=message.due_at,
+        valid_until=message.valid_until,
+    )
+
+
+def _settle_row(session: Session, claim: Claim, **values: object) -> Message | None:
+    """Change the row if the claim still holds; None if it was taken away or proved by somebody else."""
+    return session.scalar(
+        update(Message)
+        .where(Message.id == claim.id, Message.attempt == claim.attempt, Message.status == Status.SENDING)
+        .values(lease_until=None, **values)
+        .returning(Message)
+        .execution_options(populate_existing=True)
+    )
+
+
+def _close(session: Session, claim: Claim, failure: Failure, now: datetime) -> None:
+    """The attempt's own row; one that a callback has proved accepted stays so."""
+    session.execute(
+        update(Attempt)
+        .where(Attempt.id == claim.attempt_id, Attempt.provider_message_id.is_(None))
+        .values(
+            outcome=failure.kind.value,
+            finished_at=now,
+            http_status=failure.http_status,
+            error_code=failure.code,
+            error_message=failure.message,
+        )
+    )
+
+
+def _note(claim: Claim, result: SendResult, provider: Provider, now: datetime) -> None:
+    if isinstance(result, Accepted):
+        metrics.attempts.inc(provider.name, "accepted")
+        if claim.attempt == 1:
+            metrics.lateness.observe((now - claim.due_at).total_seconds())
+        return
+    metrics.attempts.inc(provider.name, result.kind.value)
+    log.warning(
+        "try failed",
+        message_id=claim.id,
+        workspace_id=claim.workspace_id,
+        attempt=claim.attempt,
+        kind=result.kind.value,
+        code=result.code,
+        error=result.message,
+    )

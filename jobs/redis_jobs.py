@@ -1,0 +1,109 @@
+"""Taking jobs from Redis and giving them back, in batches: one script each way, whatever the number of jobs."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import uuid4
+
+import redis
+from rq.utils import utcformat
+
+from app import clock, queue, scripts
+
+LEASE_S = 10
+"""How long a worker's entries stay its own without a renewal."""
+RENEW_EVERY_S = 2.0
+PLAIN_FIELDS = 11
+"""Fields of a job that ``app.queue`` made, once it is started; more means that somebody gave it more than a plain
+end.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A job that this worker holds. ``function`` and ``argument`` are None for a job that is not one of ours."""
+
+    queue: str
+    job_id: str
+    execution_id: str
+    function: str | None
+    argument: str
+
+
+class RedisJobs:
+    """One worker's dealings with its queues. Used by one thread at a time, but for `renew`."""
+
+    def __init__(self, connection: redis.Redis, worker_name: str, queues: Sequence[str]) -> None:
+        self._connection = connection
+        self._worker = worker_name
+        self._queues = list(queues)
+        self._lists = [f"rq:queue:{name}" for name in queues]
+        self._claim = connection.register_script(scripts.read("claim"))
+        self._done = connection.register_script(scripts.read("done"))
+        self._reap = connection.register_script(scripts.read("reap"))
+        self._renew = connection.register_script(scripts.read("renew"))
+
+    def take(self, n: int) -> list[Taken]:
+        """Up to ``n`` jobs, the first queue's first.
+
+        Raises:
+            redis.RedisError: nothing was taken, or it was and the lease will return it.
+        """
+        raw = self._claim(
+            keys=self._lists,
+            args=[n, LEASE_S, self._worker, utcformat(clock.now()), uuid4().hex[:24], _time(), *self._queues],
+        )
+        fields = [raw[start : start + 5] for start in range(0, len(raw), 5)]
+        return [_taken(*one) for one in fields]
+
+    def finish(self, jobs: Sequence[Taken]) -> list[str]:
+        """Forget jobs that succeeded; returns the ids of those that were not ours any more."""
+        if not jobs:
+            return []
+        lost = self._done(keys=[f"rq:worker:{self._worker}"], args=[self._worker, *_triplets(jobs)])
+        return [job_id.decode() for job_id in lost]
+
+    def renew(self, jobs: Sequence[Taken]) -> int:
+        """Renew the leases of what is in flight; returns how many are still ours."""
+        return int(self._renew(args=[LEASE_S, _time(), *_triplets(jobs)])) if jobs else 0
+
+    def reap(self) -> list[str]:
+        """Put jobs back whose worker died; returns their ids."""
+        back: list[str] = []
+        for name in self._queues:
+            ids = self._reap(keys=[f"rq:wip:{name}", f"rq:queue:{name}"], args=[500, _time()])
+            back += [job_id.decode() for job_id in ids]
+        return back
+
+    def wait(self, seconds: int) -> None:
+        """Return when a queue has something, or after ``seconds``: a blocking look, which takes nothing away.
+
+        One queue is moved onto itself, which Redis does in one step; of several only the first is watched that way, and
+        the others are looked at each time the wait ends.
+        """
+        self._connection.blmove(self._lists[0], self._lists[0], seconds, "LEFT", "LEFT")
+
+
+def _time() -> str:
+    now = clock.override()
+    return "" if now is None else repr(now)
+
+
+def _triplets(jobs: Sequence[Taken]) -> list[str]:
+    return [word for job in jobs for word in (job.queue, job.job_id, job.execution_id)]
+
+
+def _taken(name: bytes, job_id: bytes, execution_id: bytes, payload: bytes, fields: int) -> Taken:
+    function, argument = _ours(payload) if fields <= PLAIN_FIELDS else (None, "")
+    return Taken(name.decode(), job_id.decode(), execution_id.decode(), function, argument)
+
+
+def _ours(payload: bytes) -> tuple[str | None, str]:
+    """Function and argument of a job of ours, None for any other: it takes RQ's own way."""
+    try:
+        function, _instance, arguments, keywords = json.loads(payload)
+    except ValueError:  # zlib, pickle, or another shape
+        return None, ""
+    if function in queue.FUNCTIONS and len(arguments) == 1 and isinstance(arguments[0], str) and not keywords:
+        return function, arguments[0]
+    return None, ""

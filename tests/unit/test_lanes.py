@@ -1,0 +1,60 @@
+"""Lanes of threads: each item once, back what has not begun, and a stuck call costs one thread for a moment."""
+
+import threading
+import time
+
+from jobs.lanes import Lane
+
+
+def test_every_item_is_worked_on_once_by_some_thread() -> None:
+    done: list[int] = []
+    lane: Lane[int] = Lane("test", 8, done.append)
+    lane.start()
+    for n in range(500):
+        lane.put(n)
+    lane.stop()
+    lane.join(time.monotonic() + 10)
+
+    assert sorted(done) == list(range(500))
+
+
+def test_what_no_thread_has_begun_comes_back() -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def work(_item: str) -> None:
+        begun.set()
+        go_on.wait(10)
+
+    lane: Lane[str] = Lane("test", 1, work)
+    lane.start()
+    for item in ("one", "two", "three"):
+        lane.put(item)
+    assert begun.wait(10)
+
+    assert lane.take_back() == ["two", "three"]
+    go_on.set()
+    lane.stop()
+    lane.join(time.monotonic() + 10)
+
+
+def test_a_call_that_does_not_come_back_is_given_up_and_its_thread_replaced() -> None:
+    begun, go_on, done = threading.Event(), threading.Event(), threading.Event()
+
+    def work(item: str) -> None:
+        if item == "stuck":
+            begun.set()
+            go_on.wait(10)
+        else:
+            done.set()
+
+    lane: Lane[str] = Lane("test", 1, work)
+    lane.start()
+    lane.put("stuck")
+    assert begun.wait(10)
+
+    assert lane.abandon_older_than(0) == ["stuck"]
+    lane.put("next")
+    assert done.wait(10)
+    go_on.set()
+    lane.stop()
+    lane.join(time.monotonic() + 10)
