@@ -83,6 +83,8 @@ def bind_acceptance(
     attempt = session.get(Attempt, attempt_id)
     if attempt is None:
         return None
+    # Everybody locks the message before its attempts; the other way round two of us could wait for each other for ever.
+    session.execute(select(Message.id).where(Message.id == attempt.message_id).with_for_update())
     is_news = session.execute(
         update(Attempt)
         .where(Attempt.id == attempt_id, Attempt.provider_message_id.is_(None))
