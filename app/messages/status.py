@@ -61,10 +61,12 @@ def apply_report(report: Report) -> None:
 
 
 def _message_of(session: Session, report: Report, now: datetime) -> Message | None:
+    # Everybody locks the message first, then its attempts and events: in any other order two of us could each wait for
+    # what the other holds.
     message = session.scalar(
-        select(Message).where(
-            Message.provider == report.provider, Message.provider_message_id == report.provider_message_id
-        )
+        select(Message)
+        .where(Message.provider == report.provider, Message.provider_message_id == report.provider_message_id)
+        .with_for_update()
     )
     if message is None and report.attempt_id is not None:
         return bind_acceptance(session, report.attempt_id, report.provider_message_id, report.status, now)
@@ -83,7 +85,6 @@ def bind_acceptance(
     attempt = session.get(Attempt, attempt_id)
     if attempt is None:
         return None
-    # Everybody locks the message before its attempts; the other way round two of us could wait for each other for ever.
     session.execute(select(Message.id).where(Message.id == attempt.message_id).with_for_update())
     is_news = session.execute(
         update(Attempt)
