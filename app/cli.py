@@ -40,7 +40,10 @@ def create_key(workspace_id: str, name: str) -> None:
 @with_appcontext
 def revoke_key(workspace_id: str, prefix: str) -> None:
     """Revoke the keys of WORKSPACE_ID that begin with PREFIX (8 characters)."""
-    click.echo(f"{service.revoke_key(workspace_id, prefix)} revoked")
+    revoked = service.revoke_key(workspace_id, prefix)
+    if not revoked:
+        raise click.ClickException(f"{workspace_id} has no key that begins with {prefix}")
+    click.echo(f"{revoked} revoked")
 
 
 @workspaces.command("set")

@@ -14,6 +14,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sqlalchemy import create_engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.database import engine_options
 from app.embedded_processes import SHIELDED_TO_THE_LAST, Child, Signals, StartError, say, spawn
 from app.embedded_redis import EmbeddedRedis, problem_with
 from app.embedded_welcome import Welcome
@@ -35,6 +39,8 @@ def main() -> int:
             print(problem, file=sys.stderr)
         return 2
     signals = Signals()
+    # What we write holds texts and phone numbers: it is for our own user only.
+    os.umask(0o077)
     try:
         with exclusive_use(settings.var_dir):
             check_port(settings)
@@ -96,6 +102,20 @@ def check_port(settings: Settings) -> None:
         ) from error
 
 
+def database_problem(settings: Settings) -> str:
+    """Why the database cannot be used, in one line; empty where it answers. Never repeats the URL's password."""
+    engine = create_engine(settings.database_url, **engine_options(settings.database_url))
+    try:
+        engine.connect().close()
+    except SQLAlchemyError as error:
+        where = engine.url.render_as_string(hide_password=True)
+        reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
+        return f"DATABASE_URL: cannot open {where}: {reason}"
+    finally:
+        engine.dispose()
+    return ""
+
+
 def service_modules(workers: int) -> dict[str, list[str]]:
     """What runs, by name: Python modules with their arguments, the same ones that the Procfile names."""
     return {
@@ -127,6 +147,8 @@ class Supervisor:
             StartError: where the stores cannot be made ready.
         """
         try:
+            if problem := database_problem(self._settings):
+                raise StartError(problem)
             self._provide_redis()
             self._once("Updating the database", "db", "upgrade")
             first_login = self._once("Creating the first login", "bootstrap")
@@ -143,12 +165,25 @@ class Supervisor:
             if problem := problem_with(self._settings.redis_url):
                 raise StartError(problem)
             return
-        self._server = EmbeddedRedis(self._settings.var_dir / "redis")
-        self._environment["REDIS_URL"] = self._server.url
-        child = Child("redis", self._server.command, self._environment, SHIELDED_TO_THE_LAST)
+        try:
+            self._start_redis()
+        except StartError as error:
+            if self._signals.stop_requested or self._server is None:
+                raise
+            for child in self._redis:
+                child.kill()
+            say(
+                f"{error}\nIts data is moved to {self._server.set_aside()}; SQL holds every message, so nothing is lost"
+            )
+            self._start_redis()
+
+    def _start_redis(self) -> None:
+        server = self._server = EmbeddedRedis(self._settings.var_dir / "redis")
+        self._environment["REDIS_URL"] = server.url
+        child = Child("redis", server.command, self._environment, SHIELDED_TO_THE_LAST)
         self._redis = [child]
         child.tend()
-        self._server.wait(lambda: child.alive and not self._signals.stop_requested)
+        server.wait(lambda: child.alive and not self._signals.stop_requested)
 
     def _once(self, what: str, *command: str) -> str:
         """Run one of ``flask``'s commands to its end, even if a stop is asked for; answer what it printed."""

@@ -17,7 +17,6 @@ from app.embedded_processes import StartError
 
 READY_WITHIN_S = 30.0
 ANSWER_WITHIN_S = 3.0
-LOG_LINES = 5
 
 
 class EmbeddedRedis:
@@ -59,10 +58,13 @@ class EmbeddedRedis:
             if not problem_with(self.url):
                 return
             time.sleep(0.05)
-        raise StartError(
-            f"{self._binary} did not start. It said in {self._log}: {self._last_words()} "
-            f"(SQL holds every message, so {self._folder} may be moved away)"
-        )
+        raise StartError(f"{self._binary} did not start; it said in {self._log}: {self._last_words()}")
+
+    def set_aside(self) -> Path:
+        """Move the server's data away, where somebody may look at it, and return its new place."""
+        aside = self._folder.with_name(f"{self._folder.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}")
+        self._folder.rename(aside)
+        return aside
 
     def shut_down(self) -> None:
         """Ask the server to write everything down and leave."""
@@ -78,8 +80,8 @@ class EmbeddedRedis:
 
     def _last_words(self) -> str:
         try:
-            return " / ".join(self._log.read_text(errors="replace").splitlines()[-LOG_LINES:])
-        except OSError:
+            return self._log.read_text(errors="replace").splitlines()[-1][-200:]
+        except (OSError, IndexError):
             return "nothing"
 
 

@@ -1,20 +1,13 @@
 """How gunicorn serves the web process: ``gunicorn -c python:app.gunicorn_config app.wsgi:app``."""
 
-import sys
+from app.settings import load_or_exit
 
-from app.errors import SettingsError
-from app.settings import load
-
-try:
-    _settings = load()
-except SettingsError as error:
-    sys.exit("\n".join(error.problems))
-
+_settings = load_or_exit()
 _host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host
 
 bind = f"{_host}:{_settings.port}"
 workers = _settings.web_concurrency
-worker_class = "gthread"
+worker_class = "app.gunicorn_worker.Worker"
 threads = 8
 # Each process opens its own connections to the stores; sharing them across a fork corrupts both.
 preload_app = False

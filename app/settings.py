@@ -7,7 +7,9 @@ run with a clear list of what is wrong rather than failing at the first message.
 
 import ipaddress
 import os
+import re
 import secrets
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -130,6 +132,20 @@ class Settings(BaseSettings):
                 raise ValueError("must be workspaceId:key with a key of at least 32 characters")
         return value
 
+    @field_validator("twilio_from_number")
+    @classmethod
+    def _sender(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"(whatsapp:)?\+[1-9][0-9]{1,14}", value):
+            raise ValueError("must be a phone number in E.164 form, such as +61400000549")
+        return value
+
+    @field_validator("admin_email")
+    @classmethod
+    def _email(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[^@\s]+@[^@\s]+", value):
+            raise ValueError("must be an e-mail address")
+        return value
+
     @model_validator(mode="before")
     @classmethod
     def _defaults_that_depend(cls, data: Any) -> Any:
@@ -240,6 +256,15 @@ class _NamedFileSource(PydanticBaseSettingsSource):
             if value is not None:
                 found[name] = value
         return found
+
+
+def load_or_exit() -> Settings:
+    """The settings; a process that cannot have them ends with one line for each thing to mend, and code 2."""
+    try:
+        return load()
+    except SettingsError as error:
+        print(*error.problems, sep="\n", file=sys.stderr)
+        sys.exit(2)
 
 
 def load(env_file: str | None = ".env", **overrides: Any) -> Settings:

@@ -5,9 +5,9 @@ from app import logs, metrics
 from app.cli import init_cli
 from app.extensions import make_redis
 from app.factory import create_app
-from app.settings import load
+from app.settings import load_or_exit
 
-_settings = load()
+_settings = load_or_exit()
 logs.configure(_settings)
 app = create_app(_settings)
 init_admin(app, _settings)

@@ -25,7 +25,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app import clock, logs, metrics, queue, scripts
 from app.extensions import make_redis
 from app.messages import sweep
-from app.settings import load
+from app.settings import load_or_exit
 from jobs.context import app as process_app
 from jobs.periodic import next_run
 
@@ -187,7 +187,7 @@ def check_eviction(connection: redis.Redis) -> None:
 
 def main() -> None:
     """Schedule until told to stop."""
-    settings = load()
+    settings = load_or_exit()
     logs.configure(settings)
     connection = make_redis(settings.redis_address)
     metrics.start_flusher(connection)

@@ -22,7 +22,7 @@ from rq.worker import WorkerStatus
 
 from app import logs, metrics, queue
 from app.extensions import make_redis
-from app.settings import Settings, load
+from app.settings import Settings, load_or_exit
 from jobs import redis_jobs, sending
 from jobs.context import app as process_app
 from jobs.lanes import Lane
@@ -172,6 +172,7 @@ class Worker(SimpleWorker):
                 with self._change:
                     held = list(self._held.values())
                 self._jobs.renew(held)
+                self._stay_registered()
                 self.set_state(WorkerStatus.BUSY if held else WorkerStatus.IDLE)
                 self.heartbeat()
                 if back := self._jobs.reap():
@@ -189,6 +190,12 @@ class Worker(SimpleWorker):
             if self._stop.is_set() and not self._held:
                 return
 
+    def _stay_registered(self) -> None:
+        """After a flush nobody knows us any more, and RQ writes its list of workers only at birth."""
+        if not self.connection.hexists(self.key, "birth"):
+            self.connection.delete(self.key)
+            self.register_birth()
+
     def _drain(self) -> None:
         self._sending.drain(DRAIN_S)
         self._upkeep.stop()
@@ -196,7 +203,7 @@ class Worker(SimpleWorker):
 
 def main() -> None:
     """Work until told to stop."""
-    settings = load()
+    settings = load_or_exit()
     logs.configure(settings)
     metrics.start_flusher(make_redis(settings.redis_address))
     stop = threading.Event()

@@ -32,6 +32,7 @@ RANKS = {
     "app.channels": 1,
     "app.migrations": 7,
     "app.gunicorn_config": 7,
+    "app.gunicorn_worker": 7,
     "app": 0,
 }
 

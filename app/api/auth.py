@@ -10,7 +10,7 @@ from app.extensions import settings
 from app.settings import is_loopback
 from app.workspaces import service
 
-_FORWARDED = ("forwarded", "x-forwarded-", "x-real-ip")
+_FORWARDED = ("Via", "forwarded", "x-forwarded-", "x-real-ip")
 """Beginnings of the headers that a proxy adds."""
 
 
@@ -75,7 +75,11 @@ def authenticate() -> Caller:
     # Without keys only this machine may call. A browser page that tricks its user's browser into calling us carries
     # a foreign Host (DNS rebinding) or, through a proxy, a Forwarded header.
     host = urlsplit(f"//{request.host}").hostname or ""
-    if not is_loopback(host) or any(name.lower().startswith(_FORWARDED) for name, _ in request.headers):
+    if (
+        "Host" not in request.headers
+        or not is_loopback(host)
+        or any(name.lower().startswith(_FORWARDED) for name, _ in request.headers)
+    ):
         raise _challenge("Without an API key only requests from this machine are answered.")
     return Caller(None)
 

@@ -3,12 +3,13 @@
 from typing import Any
 
 from flask import Blueprint, Flask, Response, jsonify, request
+from gunicorn.http.errors import ParseException
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
 from app import metrics
-from app.errors import ApiError, TooLarge, Unavailable
+from app.errors import ApiError, Malformed, TooLarge, Unavailable
 from app.ids import new_id
 from app.logs import get_logger
 
@@ -63,6 +64,19 @@ def _database_away(error: Exception) -> Response:
     return _answer(answer)
 
 
+def _unreadable(_error: Exception) -> Response:
+    """The body breaks HTTP's own rules (a chunk that is none): gunicorn finds that only while we read."""
+    return _answer(Malformed("The body is not valid HTTP."))
+
+
+def _too_slow(_error: Exception) -> Response:
+    """The client stopped sending in the middle of its body."""
+    answer = ApiError("The body did not arrive in time.", code="request_timeout")
+    answer.status = 408
+    answer.headers["Connection"] = "close"
+    return _answer(answer)
+
+
 def _defect(error: Exception) -> Response:
     """Anything unforeseen: the caller gets an id, the log gets the rest."""
     error_id = new_id()
@@ -79,4 +93,7 @@ def init_errors(target: Flask | Blueprint) -> None:
     target.register_error_handler(HTTPException, _http)
     for kind in (OperationalError, InterfaceError, PoolTimeout):
         target.register_error_handler(kind, _database_away)
+    target.register_error_handler(ParseException, _unreadable)
+    for slow in (BlockingIOError, TimeoutError):
+        target.register_error_handler(slow, _too_slow)
     target.register_error_handler(Exception, _defect)

@@ -75,6 +75,7 @@ def test_another_route_is_another_effect(world: World) -> None:
     answers = [data_of(ask(world.salon, route), 202) for route in SINGLE]
 
     assert len({answer["jobId"] for answer in answers}) == 3
+    assert [data_of(ask(world.salon, route), 202) for route in SINGLE] == answers
     assert made(world) == 3
 
 
@@ -85,9 +86,11 @@ def test_another_workspace_is_another_effect(world: World, route: str) -> None:
 
     other = ask(world.outsider, route)
 
-    assert made(world) == 2 * count
     assert data_of(other, 202) != data_of(first, 202)
     assert "Idempotency-Replayed" not in other.headers
+    assert data_of(ask(world.salon, route), 202) == data_of(first, 202)
+    assert data_of(ask(world.outsider, route), 202) == data_of(other, 202)
+    assert made(world) == 2 * count
 
 
 @pytest.mark.parametrize("route", ["send-sms", "schedule-delay", "schedule-bulk"])

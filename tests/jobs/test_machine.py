@@ -85,6 +85,7 @@ class Story(RuleBasedStateMachine):
         self.answers: dict[str, list[str | Failure | None]] = {}
         self.cancelled: set[str] = set()
         self.stopped: set[str] = set()
+        self.blocked: set[str] = set()
         self.attempts: dict[str, str] = {}
         self.inbound = 0
         for message in first:
@@ -100,7 +101,9 @@ class Story(RuleBasedStateMachine):
         left = self.answers.get(job_id)
         answer = left.pop(0) if left else None
         if answer is OPTED_OUT:
-            self.stopped.add(posted.to)
+            self.blocked.add(posted.to)
+        if posted.to in self.blocked:
+            return OPTED_OUT  # and so it stays, should we forget that it was said
         if isinstance(answer, Failure):
             return answer
         result = AMBIGUOUS if answer == LATE_AND_LOST else self.accept(posted)
@@ -149,6 +152,7 @@ class Story(RuleBasedStateMachine):
         self.inbound += 1
         receive(Inbound("twilio", f"SM{self.inbound}", person, SENDER, word))
         (self.stopped.add if word == "STOP" else self.stopped.discard)(person)
+        self.blocked.discard(person)
 
     @rule(log=st.sampled_from([None, UNREACHABLE]), account=st.sampled_from([None, CONFIGURATION]))
     def the_provider_goes_and_comes(self, log: Failure | None, account: Failure | None) -> None:
