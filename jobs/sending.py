@@ -64,10 +64,14 @@ class Sending:
                     return  # their leases end, and another worker takes them
         faults.point("claimed")
         by_id = {claim.id: claim for claim in made}
+        idle: list[Taken] = []
         for job in taken:
+            # Two jobs may name the same message (one that was too early and its successor): one of them has the claim.
             if claim := by_id.pop(job.argument, None):
                 self.lane.put((job, claim))
-        self._finished([job for job in taken if job.argument not in {claim.id for claim in made}])
+            else:
+                idle.append(job)
+        self._finished(idle)
 
     def _post(self, item: tuple[Taken, Claim]) -> None:
         job, claim = item

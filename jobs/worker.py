@@ -8,6 +8,7 @@ with RQ's own bookkeeping. rq-dashboard sees it as it sees any RQ worker.
 import signal
 import sys
 import threading
+import time
 from types import FrameType
 
 import redis
@@ -197,8 +198,12 @@ class Worker(SimpleWorker):
             self.register_birth()
 
     def _drain(self) -> None:
-        self._sending.drain(DRAIN_S)
+        # Upkeep that has not begun comes back to another worker when its lease ends; nobody waits for it.
+        self._let_go(self._upkeep.take_back())
         self._upkeep.stop()
+        deadline = time.monotonic() + DRAIN_S
+        self._sending.drain(DRAIN_S)
+        self._upkeep.join(deadline)
 
 
 def main() -> None:

@@ -16,8 +16,8 @@ from app.errors import NotFound
 
 SMALL = 256 * 1024
 """Bytes; the largest single message is about 7 KB."""
-LARGE = 8 * 1024 * 1024
-"""Bytes; 1,000 messages of the longest kind."""
+LARGE = 16 * 1024 * 1024
+"""Bytes; 1,000 messages of the longest kind, with every character written as an escape."""
 
 
 @dataclass(frozen=True, slots=True)

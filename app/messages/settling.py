@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import Integer, String, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app import clock, metrics, queue
@@ -29,6 +30,20 @@ GIVEN_BACK = "given_back"
 
 def settle(results: Sequence[tuple[Claim, SendResult]], provider: Provider) -> None:
     """Write down how tries ended, and plan what follows."""
+    try:
+        _settle(results, provider)
+    except IntegrityError:
+        # While one of these answers was late, a look gave a twin (an equal text to the same person) the record that it
+        # names. That message stays in doubt, and its own look finds the twin's record or none; the others are settled.
+        if len(results) == 1:
+            metrics.errors.inc("settle")
+            log.warning("the answer's record is another message's", message_id=results[0][0].id)
+            return
+        for one in results:
+            settle([one], provider)
+
+
+def _settle(results: Sequence[tuple[Claim, SendResult]], provider: Provider) -> None:
     now = clock.now()
     accepted = [(claim, result) for claim, result in results if isinstance(result, Accepted)]
     nudges: list[queue.Nudge] = []

@@ -106,7 +106,7 @@ def test_a_large_body_is_413(world: World, size: int) -> None:
 def test_a_bulk_may_be_larger_but_not_without_end(world: World) -> None:
     path = "/api/trigger/schedule-bulk"
     small = json.dumps({"workspaceId": "ws_salon", "messages": ["x" * 300_000]}).encode()
-    large = json.dumps({"workspaceId": "ws_salon", "messages": ["x" * 9_000_000]}).encode()
+    large = json.dumps({"workspaceId": "ws_salon", "messages": ["x" * 17_000_000]}).encode()
 
     assert data_of(world.salon.post_raw(path, small), 202)["rejected"] == 1
     error_of(world.salon.post_raw(path, large), 413, "payload_too_large")
