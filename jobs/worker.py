@@ -128,7 +128,7 @@ class Worker(SimpleWorker):
                     self._run_foreign(taken)
                     return
                 import_attribute(taken.function)(taken.argument)
-            except Exception:
+            except Exception:  # a job's defect is recorded with the job, and must not end the thread
                 metrics.errors.inc("job")
                 log.exception("job failed", job_id=taken.job_id, function=taken.function)
                 self._record_failure(taken)
