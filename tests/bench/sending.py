@@ -1,0 +1,202 @@
+"""From the due time to the provider: bursts, sparse messages and plain throughput, ours beside stock RQ.
+
+``python -m tests.bench.sending`` prints its part of the table.
+"""
+
+import argparse
+import random
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from rq import Queue, Worker
+from rq_scheduler import Scheduler as StockScheduler
+
+from app.database import writing
+from app.messages import service
+from app.workspaces import service as workspaces
+from tests.bench.provider import BenchProvider, bench_provider
+from tests.bench.stack import Stack, cpu_seconds, percentile, processes, stack, wait_for
+
+WORKSPACE = "ws_bench"
+SENDERS = 2000
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run showed. Times in seconds; ``cpu_ms`` is processor time of the workers a message."""
+
+    n: int
+    rate: float
+    p50: float
+    p99: float
+    last: float
+    earliest: float
+    cpu_ms: float
+    redis_cpu_ms: float = 0
+
+    def __str__(self) -> str:
+        return (
+            f"{self.n} messages: {self.rate:7.0f}/s   late p50 {self.p50 * 1000:7.1f} ms  p99 {self.p99 * 1000:7.1f} ms  "
+            f"last {self.last * 1000:7.1f} ms  earliest {self.earliest * 1000:6.1f} ms  CPU {self.cpu_ms:.2f} ms a message"
+        )
+
+
+def schedule_ours(bench: Stack, due: Sequence[datetime], senders: int = SENDERS) -> None:
+    """Accept one message for each due time, each from its own sender as far as there are ``senders``."""
+    with bench.app.app_context():
+        with writing() as session:
+            workspaces.ensure_workspace(session, WORKSPACE)
+        for start in range(0, len(due), 1000):
+            drafts = [
+                service.Draft(
+                    workspace_id=WORKSPACE,
+                    to=f"+1555{start + n:07d}",
+                    sender=f"+1666{(start + n) % senders:07d}",
+                    body=f"Your appointment is tomorrow at ten, number {start + n}",
+                    due_at=at,
+                    due_text=at.isoformat(),
+                    valid_until=at + timedelta(hours=4),
+                )
+                for n, at in enumerate(due[start : start + 1000])
+            ]
+            with writing() as session:
+                stored = service.store(session, drafts)
+            service.announce(stored)
+
+
+def await_workers(bench: Stack, count: int) -> None:
+    """Wait until so many workers have signed on."""
+    connection = bench.redis
+    wait_for(lambda: Worker.count(connection=connection) >= count, 60, "the workers are there")
+    time.sleep(1)
+
+
+def measure(provider: BenchProvider, due: Sequence[datetime], pids: Sequence[int], before: float, limit_s: float) -> Run:
+    """Wait until every message has arrived, and judge when."""
+    arrivals: list[tuple[float, str]] = []
+
+    def all_there() -> bool:
+        arrivals.extend(provider.arrivals())
+        return len(arrivals) >= len(due)
+
+    deadline = due[-1].timestamp() + limit_s
+    while not all_there():
+        if time.time() > deadline:
+            raise TimeoutError(f"{len(arrivals)} of {len(due)} arrived")
+        time.sleep(0.5)
+    time.sleep(1.5)  # what is still being written down belongs to the cost, and a doubled message would show
+    arrivals.extend(provider.arrivals())
+    if len(arrivals) != len(due) or len({text for _, text in arrivals}) != len(due):
+        raise AssertionError(f"{len(arrivals)} arrivals of {len({t for _, t in arrivals})} texts for {len(due)} messages")
+    due_of = {int(text.rpartition(" ")[2]): at for at, text in arrivals}
+    late = [due_of[n] - at.timestamp() for n, at in enumerate(due)]
+    last = max(due_of.values())
+    return Run(
+        n=len(due),
+        rate=len(due) / (last - due[0].timestamp()),
+        p50=percentile(late, 0.5),
+        p99=percentile(late, 0.99),
+        last=max(late),
+        earliest=min(late),
+        cpu_ms=(cpu_seconds(pids) - before) * 1000 / len(due),
+    )
+
+
+@contextmanager
+def ours(bench: Stack, workers: int, **environment: str) -> Iterator[list[int]]:
+    """Our processes, ready to work; yields the pids of the workers."""
+    with bench.running("jobs.scheduler", *["jobs.worker"] * workers, **environment) as started:
+        await_workers(bench, workers)
+        yield [process.pid for process in started[1:]]
+
+
+def burst_ours(provider: BenchProvider, n: int, workers: int = 2, database: str = "postgresql", **environment: str) -> Run:
+    """``n`` messages due at one instant."""
+    with stack(database, **provider.environment) as bench, ours(bench, workers, **environment) as pids:
+        due = [datetime.now(UTC) + timedelta(seconds=3 + n / 4000)] * n
+        schedule_ours(bench, due)
+        before = cpu_seconds(pids)
+        return measure(provider, due, pids, before, 60)
+
+
+def sparse_ours(provider: BenchProvider, n: int = 60, seconds: float = 30, database: str = "postgresql") -> Run:
+    """``n`` messages at random instants."""
+    with stack(database, **provider.environment) as bench, ours(bench, 1) as pids:
+        begin = datetime.now(UTC) + timedelta(seconds=2)
+        due = sorted(begin + timedelta(seconds=random.random() * seconds) for _ in range(n))
+        schedule_ours(bench, due)
+        before = cpu_seconds(pids)
+        return measure(provider, due, pids, before, 30)
+
+
+@contextmanager
+def stock(bench: Stack, workers: int) -> Iterator[list[int]]:
+    """rqscheduler polling each second, and SimpleWorkers."""
+    url = ["--url", bench.redis_url]
+    worker = [sys.executable, "-m", "rq.cli", "worker", *url, "-w", "rq.worker.SimpleWorker", "--quiet", "stock"]
+    script = "from rq_scheduler.scripts.rqscheduler import main; main()"
+    scheduler = [sys.executable, "-c", script, *url, "--interval", "1"]
+    with processes([scheduler, *[worker] * workers], bench.environment) as started:
+        await_workers(bench, workers)
+        yield [process.pid for process in started[1:]]
+
+
+def schedule_stock(bench: Stack, due: Sequence[datetime]) -> None:
+    """One job for each due time, as a user of rq-scheduler plans it."""
+    scheduler = StockScheduler("stock", connection=bench.redis)
+    for n, at in enumerate(due):
+        body = f"Your appointment is tomorrow at ten, number {n}"
+        arguments = (f"+1555{n:07d}", f"+1666{n:07d}", body)
+        scheduler.enqueue_at(at.replace(tzinfo=None), "tests.bench.stock_jobs.send", *arguments)
+
+
+def burst_stock(provider: BenchProvider, n: int, workers: int = 8) -> Run:
+    """The same burst through stock parts; no SQL."""
+    with stack("sqlite", **provider.environment) as bench, stock(bench, workers) as pids:
+        due = [(datetime.now(UTC) + timedelta(seconds=4 + n / 500)).replace(microsecond=0)] * n
+        schedule_stock(bench, due)
+        before = cpu_seconds(pids)
+        return measure(provider, due, pids, before, 120)
+
+
+def queued_stock(provider: BenchProvider, n: int, workers: int) -> Run:
+    """Jobs that are queued already when the workers start: their plain throughput."""
+    with stack("sqlite", **provider.environment) as bench:
+        queue = Queue("stock", connection=bench.redis)
+        with stock(bench, workers) as pids:
+            begin = datetime.now(UTC)
+            before = cpu_seconds(pids)
+            for number in range(n):
+                body = f"Your appointment is tomorrow at ten, number {number}"
+                queue.enqueue("tests.bench.stock_jobs.send", f"+1555{number:07d}", f"+1666{number:07d}", body)
+            return measure(provider, [begin] * n, pids, before, 120)
+
+
+def main() -> None:
+    """Print the measurements of this module."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", nargs="*", default=["burst", "sparse"])
+    parser.add_argument("-n", type=int, default=2000)
+    parser.add_argument("--runs", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--database", default="postgresql")
+    chosen = parser.parse_args()
+    with bench_provider() as provider:
+        for _ in range(chosen.runs):
+            for what in chosen.what:
+                run = {
+                    "burst": lambda: burst_ours(provider, chosen.n, chosen.workers, chosen.database),
+                    "sparse": lambda: sparse_ours(provider, database=chosen.database),
+                    "stock": lambda: burst_stock(provider, 400),
+                    "stock1": lambda: queued_stock(provider, 200, 1),
+                    "stock8": lambda: queued_stock(provider, 600, 8),
+                }[what]()
+                print(f"{what:8} {run}", flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
