@@ -5,7 +5,6 @@ own connection; nothing is held while a provider is called. On SQLite a writing 
 deferred one that reads first and writes later is refused with SQLITE_BUSY whenever somebody else wrote in between.
 """
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -133,14 +132,28 @@ def writing(*, keep: bool = True) -> Iterator[Session]:
             session.rollback()
 
 
-def row_table(session: Session, columns: dict[str, Any], rows: list[dict[str, Any]], name: str = "given") -> Any:
+@contextmanager
+def batch() -> Iterator[Connection]:
+    """A connection for the statements of one batch. On PostgreSQL each is a transaction of its own, which saves the
+    round trips of BEGIN and COMMIT; on SQLite all of them are one transaction that writes.
+    """
+    engine = db.engine
+    if engine.dialect.name == "sqlite":
+        with engine.connect().execution_options(writes=True) as connection, connection.begin():
+            yield connection
+    else:
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            yield connection
+
+
+def given_rows(dialect: str, columns: dict[str, Any], name: str = "given") -> Any:
     """Values as a table inside a statement, to change many rows, each in its own way, at once.
 
-    The values travel as one JSON parameter, so the statement's text does not depend on how many there are.
-    ``columns`` maps names to SQL types.
+    They travel as one JSON parameter of the table's name, so the statement's text does not depend on how many there
+    are, and it can be built once. ``columns`` maps names to SQL types.
     """
-    values = bindparam(None, json.dumps(rows), String, unique=True)
-    if session.get_bind().dialect.name == "postgresql":
+    values = bindparam(name, type_=String())
+    if dialect == "postgresql":
         records = func.jsonb_to_recordset(cast(values, JSONB))
         typed = [column(key, kind) for key, kind in columns.items()]
         return records.table_valued(*typed, name=name).render_derived(name=name, with_types=True)

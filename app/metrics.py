@@ -81,7 +81,7 @@ METRICS: tuple[Counter | Histogram, ...] = (
 Gauge = tuple[str, str, float]
 """Name, help, value."""
 _gauges: list[Callable[[], Iterable[Gauge]]] = []
-_buffer: defaultdict[str, float] = defaultdict(float)
+_buffer: defaultdict[tuple[str, ...], float] = defaultdict(float)
 _lock = threading.Lock()
 
 
@@ -94,7 +94,7 @@ def gauges(read: Callable[[], Iterable[Gauge]]) -> Callable[[], Iterable[Gauge]]
 
 def _add(by: float, *field: str) -> None:
     with _lock:
-        _buffer[json.dumps(field)] += by
+        _buffer[field] += by
 
 
 def flush(connection: redis.Redis) -> None:
@@ -107,7 +107,7 @@ def flush(connection: redis.Redis) -> None:
     try:
         with connection.pipeline(transaction=True) as pipe:
             for field, by in sums.items():
-                pipe.hincrbyfloat(KEY, field, by)
+                pipe.hincrbyfloat(KEY, json.dumps(field), by)
             pipe.execute()
     except redis.RedisError:
         with _lock:
@@ -181,7 +181,7 @@ def render(connection: redis.Redis) -> bytes:
         stored = {field.decode(): float(value) for field, value in raw.items()}
     except redis.RedisError:
         with _lock:
-            stored = dict(_buffer)
+            stored = {json.dumps(field): by for field, by in _buffer.items()}
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collector(stored))
     return generate_latest(registry)

@@ -8,6 +8,7 @@ and the sweep run beside it.
 
 import signal
 import threading
+import time
 from contextlib import suppress
 from types import FrameType
 from uuid import uuid4
@@ -30,6 +31,7 @@ from jobs.context import app as process_app
 from jobs.periodic import next_run
 
 LEASE_MS = 3000
+PRECISE_S = 0.002
 MAX_SLEEP_S = 1.0
 """Covers wake-ups that pub/sub lost, entries that others add directly, and the lease's renewal."""
 BATCH = 500
@@ -135,10 +137,7 @@ def promote_forever(scheduler: Scheduler, stop: threading.Event) -> None:
             if wake is None:
                 wake = scheduler.connection.pubsub(ignore_subscribe_messages=True)
                 wake.subscribe(queue.WAKE_CHANNEL)
-            pause = scheduler.turn()
-            if pause > 0:
-                # select() on the socket: a blocking command of Redis would come back up to 100 ms late.
-                wake.get_message(timeout=pause)
+            sleep_until(time.monotonic() + scheduler.turn(), wake)
         except redis.RedisError as error:
             metrics.errors.inc("scheduler")
             log.warning("redis does not answer, trying again", error=str(error))
@@ -150,6 +149,18 @@ def promote_forever(scheduler: Scheduler, stop: threading.Event) -> None:
         scheduler.release()
     except redis.RedisError as error:
         log.warning("leadership not released, its lease will end", error=str(error))
+
+
+def sleep_until(due: float, wake: PubSub) -> None:
+    """Return at an instant of the monotonic clock, or when the wake-up comes.
+
+    Waiting for the socket, because a blocking command of Redis would come back up to 100 ms late; and the last bit
+    without it, because that wait is rounded to milliseconds.
+    """
+    pause = due - time.monotonic() - PRECISE_S
+    if pause > 0 and wake.get_message(timeout=pause) is not None:
+        return
+    time.sleep(max(min(due - time.monotonic(), PRECISE_S), 0))
 
 
 def sweep_forever(app: Flask, scheduler: Scheduler, stop: threading.Event) -> None:

@@ -43,8 +43,8 @@ class NoAnswer(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer; names of headers are in lower case. ``whole`` is False where the status came but the body did not,
-    or not all of it.
+    """An HTTP answer; names of headers are in lower case. ``whole`` is False where the status came, but not the body or
+    not all of it.
     """
 
     status: int

@@ -39,10 +39,9 @@ class Run:
     redis_cpu_ms: float = 0
 
     def __str__(self) -> str:
-        return (
-            f"{self.n} messages: {self.rate:7.0f}/s   late p50 {self.p50 * 1000:7.1f} ms  p99 {self.p99 * 1000:7.1f} ms  "
-            f"last {self.last * 1000:7.1f} ms  earliest {self.earliest * 1000:6.1f} ms  CPU {self.cpu_ms:.2f} ms a message"
-        )
+        late = {"p50": self.p50, "p99": self.p99, "last": self.last, "first": self.earliest}
+        times = "  ".join(f"{name} {seconds * 1000:7.1f} ms" for name, seconds in late.items())
+        return f"{self.n} messages: {self.rate:6.0f}/s  late {times}  CPU {self.cpu_ms:.2f} ms a message"
 
 
 def schedule_ours(bench: Stack, due: Sequence[datetime], senders: int = SENDERS) -> None:
@@ -75,7 +74,9 @@ def await_workers(bench: Stack, count: int) -> None:
     time.sleep(1)
 
 
-def measure(provider: BenchProvider, due: Sequence[datetime], pids: Sequence[int], before: float, limit_s: float) -> Run:
+def measure(
+    provider: BenchProvider, due: Sequence[datetime], pids: Sequence[int], before: float, limit_s: float
+) -> Run:
     """Wait until every message has arrived, and judge when."""
     arrivals: list[tuple[float, str]] = []
 
@@ -91,7 +92,9 @@ def measure(provider: BenchProvider, due: Sequence[datetime], pids: Sequence[int
     time.sleep(1.5)  # what is still being written down belongs to the cost, and a doubled message would show
     arrivals.extend(provider.arrivals())
     if len(arrivals) != len(due) or len({text for _, text in arrivals}) != len(due):
-        raise AssertionError(f"{len(arrivals)} arrivals of {len({t for _, t in arrivals})} texts for {len(due)} messages")
+        raise AssertionError(
+            f"{len(arrivals)} arrivals of {len({t for _, t in arrivals})} texts for {len(due)} messages"
+        )
     due_of = {int(text.rpartition(" ")[2]): at for at, text in arrivals}
     late = [due_of[n] - at.timestamp() for n, at in enumerate(due)]
     last = max(due_of.values())
@@ -114,7 +117,9 @@ def ours(bench: Stack, workers: int, **environment: str) -> Iterator[list[int]]:
         yield [process.pid for process in started[1:]]
 
 
-def burst_ours(provider: BenchProvider, n: int, workers: int = 2, database: str = "postgresql", **environment: str) -> Run:
+def burst_ours(
+    provider: BenchProvider, n: int, workers: int = 2, database: str = "postgresql", **environment: str
+) -> Run:
     """``n`` messages due at one instant."""
     with stack(database, **provider.environment) as bench, ours(bench, workers, **environment) as pids:
         due = [datetime.now(UTC) + timedelta(seconds=3 + n / 4000)] * n

@@ -36,7 +36,9 @@ class Stack:
     app: Flask = field(init=False)
 
     def __post_init__(self) -> None:
-        settings = {name.lower(): value for name, value in self.environment.items() if name.lower() in Settings.model_fields}
+        settings = {
+            name.lower(): value for name, value in self.environment.items() if name.lower() in Settings.model_fields
+        }
         self.app = create_app(Settings(_env_file=None, **settings))
         with self.app.app_context():
             upgrade()
@@ -49,7 +51,9 @@ class Stack:
     @contextmanager
     def running(self, *modules: str, **environment: str) -> Iterator[list[subprocess.Popen[bytes]]]:
         """Python modules of ours as processes, until the end of the block."""
-        with processes([[sys.executable, "-m", *module.split()] for module in modules], self.environment | environment) as started:
+        with processes(
+            [[sys.executable, "-m", *module.split()] for module in modules], self.environment | environment
+        ) as started:
             yield started
 
 
@@ -83,7 +87,9 @@ def stack(database: str = "postgresql", **environment: str) -> Iterator[Stack]:
 
 
 @contextmanager
-def processes(commands: Sequence[Sequence[str]], environment: Mapping[str, str]) -> Iterator[list[subprocess.Popen[bytes]]]:
+def processes(
+    commands: Sequence[Sequence[str]], environment: Mapping[str, str]
+) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Processes that are told to stop at the end of the block, and killed where they do not."""
     started = [subprocess.Popen(command, env=dict(environment), cwd=ROOT) for command in commands]
     try:
@@ -107,7 +113,10 @@ def cpu_seconds(pids: Sequence[int]) -> float:
 
 def _stat(pid: int) -> list[int]:
     try:
-        return [int(word) if word.lstrip("-").isdigit() else 0 for word in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()]
+        return [
+            int(word) if word.lstrip("-").isdigit() else 0
+            for word in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ]
     except FileNotFoundError:
         return [0] * 50
 

@@ -47,8 +47,18 @@ def dies_at_step(world: World, number: int) -> Iterator[Steps]:
     steps, wrote = Steps(number), [False]
     send: Callable[[OutgoingMessage], SendResult] = world.provider.send
 
-    def note(_conn: Any, cursor: Any, statement: str, *_: Any) -> None:
-        if statement.lstrip().startswith(("INSERT", "UPDATE", "DELETE")) and cursor.rowcount != 0:
+    def alone(connection: Connection, statement: str) -> bool:
+        """Whether the statement writes and is a transaction of its own."""
+        return connection.get_isolation_level() == "AUTOCOMMIT" and statement.lstrip().startswith("WITH")
+
+    def before_statement(connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
+        if alone(connection, statement):
+            steps.at("before commit")
+
+    def note(connection: Connection, cursor: Any, statement: str, *_: Any) -> None:
+        if alone(connection, statement):
+            steps.at("after commit")
+        elif statement.lstrip().startswith(("INSERT", "UPDATE", "DELETE")) and cursor.rowcount != 0:
             wrote[0] = True
 
     def before_commit(connection: Connection) -> None:
@@ -68,6 +78,7 @@ def dies_at_step(world: World, number: int) -> Iterator[Steps]:
         wrote[0] = False
 
     listeners: list[tuple[Any, str, Callable[..., None]]] = [
+        (db.engine, "before_cursor_execute", before_statement),
         (db.engine, "after_cursor_execute", note),
         (db.engine, "commit", before_commit),
         (db.engine, "rollback", after_rollback),

@@ -52,7 +52,7 @@ def test_a_call_that_does_not_come_back_is_given_up_and_its_thread_replaced() ->
     lane.put("stuck")
     assert begun.wait(10)
 
-    assert lane.abandon_older_than(0) == ["stuck"]
+    assert lane.give_up(lambda _: 0) == ["stuck"]
     lane.put("next")
     assert done.wait(10)
     go_on.set()
