@@ -102,6 +102,7 @@ class Worker(SimpleWorker):
                     log.warning("redis does not answer, trying again", error=str(error))
                     self._stop.wait(0.5)
         finally:
+            self._stop.set()  # also where a defect has brought us here
             self._drain()
             self._keeper.join(timeout=5)
             try:
