@@ -30,6 +30,7 @@ from app.settings import Settings, load_or_exit
 from jobs import redis_jobs
 from jobs.context import app as process_app
 from jobs.finisher import Finisher
+from jobs.foreign import ForeignJob, NoSignals
 from jobs.lanes import Lane
 from jobs.queue_watch import QueueWatch
 from jobs.redis_jobs import RedisJobs, Taken
@@ -52,6 +53,9 @@ log = logs.get_logger(__name__)
 
 class Worker(SimpleWorker):
     """Many jobs at once in one process, and a stop that loses none of them."""
+
+    death_penalty_class = NoSignals
+    job_class = ForeignJob
 
     def __init__(
         self,
@@ -174,7 +178,7 @@ class Worker(SimpleWorker):
     def _run_foreign(self, taken: Taken) -> None:
         target = queue.rq_queue(taken.queue, self.connection)
         try:
-            job = Job.fetch(taken.job_id, connection=self.connection, serializer=JSONSerializer)
+            job = ForeignJob.fetch(taken.job_id, connection=self.connection, serializer=JSONSerializer)
         except NoSuchJobError:
             return
         execution = self._execution(taken, job)
@@ -188,7 +192,7 @@ class Worker(SimpleWorker):
 
     def _record_failure(self, taken: Taken, problem: Any) -> None:
         try:
-            job = Job.fetch(taken.job_id, connection=self.connection, serializer=JSONSerializer)
+            job = ForeignJob.fetch(taken.job_id, connection=self.connection, serializer=JSONSerializer)
             target: Queue = queue.rq_queue(taken.queue, self.connection)
             self._finalize_failure(job, target, self._execution(taken, job), problem)
         except (NoSuchJobError, redis.RedisError) as error:

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from rq import Queue, Worker
 from rq_scheduler import Scheduler as StockScheduler
 
+from app import queue
 from app.database import writing
 from app.messages import service
 from app.workspaces import service as workspaces
@@ -181,6 +182,92 @@ def queued_stock(provider: BenchProvider, n: int, workers: int) -> Run:
             return measure(provider, [begin] * n, pids, before, 120)
 
 
+def queued_ours(provider: BenchProvider, n: int, **environment: str) -> Run:
+    """Messages that are due already when one worker starts: its plain throughput."""
+    with stack("postgresql", **provider.environment) as bench:
+        due = [datetime.now(UTC)] * n
+        schedule_ours(bench, due)
+        with bench.running("jobs.scheduler", "jobs.worker", **environment) as started:
+            pids = [started[1].pid]
+            await_workers(bench, 1)
+            return measure(provider, due, pids, 0, 60)
+
+
+def promoted_ours(n: int) -> Run:
+    """Due at one instant, without a worker: when the last one is in its queue."""
+    with stack("sqlite") as bench, bench.running("jobs.scheduler"), bench.app.app_context():
+        due = datetime.now(UTC) + timedelta(seconds=4)
+        nudges = [queue.send_nudge(f"{number:032x}", 0, due) for number in range(n)]
+        wait_for(lambda: bench.redis.get("rq:scheduler_lock") or bench.redis.keys("*lock*"), 30, "a scheduler leads")
+        queue.add(nudges)
+        return promoted(bench, "rq:queue:send", n, due.timestamp())
+
+
+def promoted_stock(n: int) -> Run:
+    """The same by rqscheduler, polling each second."""
+    with stack("sqlite") as bench, stock(bench, 0):
+        due = (datetime.now(UTC) + timedelta(seconds=4 + n / 800)).replace(microsecond=0)
+        schedule_stock(bench, [due] * n)
+        if datetime.now(UTC) >= due:
+            raise AssertionError("scheduling took longer than was allowed for it")
+        return promoted(bench, "rq:queue:stock", n, due.timestamp())
+
+
+def promoted(bench: Stack, key: str, n: int, due: float) -> Run:
+    """Watch a queue's list fill; the lateness of the median and of the last one."""
+    connection = bench.redis
+    seen: list[tuple[float, int]] = [(time.time(), 0)]
+    while seen[-1][1] < n:
+        if time.time() > due + 60:
+            raise TimeoutError(f"{seen[-1][1]} of {n} promoted")
+        time.sleep(0.001)
+        seen.append((time.time(), int(connection.llen(key))))
+
+    def late(share: float) -> float:
+        return next(at for at, count in seen if count >= share * n) - due
+
+    first = next(at for at, count in seen if count) - due
+    return Run(n, n / late(1), late(0.5), late(0.99), late(1), first, 0)
+
+
+def nothing_ours(n: int, workers: int) -> Run:
+    """Jobs that do nothing, queued before the workers start."""
+    with stack("sqlite") as bench:
+        with bench.app.app_context():
+            job = "tests.bench.stock_jobs.nothing_with"
+            queue.add([queue.Nudge(job, "x", f"nothing-{number}", queue=queue.UPKEEP_QUEUE) for number in range(n)])
+        with bench.running(*["jobs.worker"] * workers) as started:
+            return emptied(bench, "upkeep", n, [process.pid for process in started])
+
+
+def nothing_stock(n: int, workers: int) -> Run:
+    """The same through SimpleWorkers."""
+    with stack("sqlite") as bench:
+        target = Queue("stock", connection=bench.redis)
+        for _ in range(n):
+            target.enqueue("tests.bench.stock_jobs.nothing")
+        with stock(bench, workers) as pids:
+            return emptied(bench, "stock", n, pids)
+
+
+def emptied(bench: Stack, name: str, n: int, pids: Sequence[int]) -> Run:
+    """From the first job that is gone to the last one that is done."""
+    connection = bench.redis
+    begun = wait_for(lambda: time.time() if connection.llen(f"rq:queue:{name}") < n else 0, 60, "the work begins")
+    wait_for(
+        lambda: not connection.llen(f"rq:queue:{name}") and not connection.zcard(f"rq:wip:{name}"), 120, "all done"
+    )
+    took = time.time() - begun
+    done = sum(
+        int(connection.hget(key, "successful_job_count") or 0)
+        for key in connection.keys("rq:worker:*")
+        if connection.type(key) == b"hash"
+    )
+    if done != n:
+        raise AssertionError(f"{done} of {n} jobs were done")
+    return Run(n, n / took, 0, 0, took, 0, cpu_seconds(pids) * 1000 / n)
+
+
 def main() -> None:
     """Print the measurements of this module."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -196,6 +283,12 @@ def main() -> None:
                 run = {
                     "burst": lambda: burst_ours(provider, chosen.n, chosen.workers, chosen.database),
                     "sparse": lambda: sparse_ours(provider, database=chosen.database),
+                    "one": lambda: queued_ours(provider, chosen.n),
+                    "one128": lambda: queued_ours(provider, chosen.n, WORKER_CONCURRENCY="128"),
+                    "promote": lambda: promoted_ours(10_000),
+                    "promote-stock": lambda: promoted_stock(10_000),
+                    "nothing": lambda: nothing_ours(20_000, chosen.workers),
+                    "nothing-stock": lambda: nothing_stock(1_000, 1),
                     "stock": lambda: burst_stock(provider, 400),
                     "stock1": lambda: queued_stock(provider, 200, 1),
                     "stock8": lambda: queued_stock(provider, 600, 8),

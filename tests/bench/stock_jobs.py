@@ -23,3 +23,7 @@ def send(to: str, sender: str, body: str) -> str:
 
 def nothing() -> None:
     """A job that does nothing."""
+
+
+def nothing_with(_argument: str) -> None:
+    """The same, in the form of our jobs."""

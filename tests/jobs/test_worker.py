@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from rq import Queue
+from rq import Callback, Queue, Retry
 from rq.job import Job
 from rq.registry import FailedJobRegistry
 from rq.serializers import JSONSerializer
 
 from app import clock, queue
+from jobs.foreign import ForeignJob
 from jobs.worker import Worker
 from tests.conftest import make_settings
 from tests.world import World
@@ -33,6 +34,16 @@ def hang(_argument: str) -> None:
     """A job that does not come back until the test says so."""
     begun.set()
     go_on.wait(60)
+
+
+def fail(_argument: str) -> None:
+    """A job that never works."""
+    raise LookupError("there is no such thing")
+
+
+def report(_job: Job, _connection: object, result: object) -> None:
+    """A callback of RQ."""
+    noted.append(f"result {result}")
 
 
 def note(argument: str) -> None:
@@ -92,6 +103,41 @@ def test_a_job_beyond_its_time_limit_has_failed_and_holds_nobody_up(world: World
         go_on.set()
         late = Job.fetch(job.id, connection=world.redis, serializer=JSONSerializer)
         assert "maximum timeout value (1 seconds)" in str(late.latest_result().exc_string)  # type: ignore[union-attr]
+
+
+def test_a_retry_waits_in_the_schedule_for_its_time_to_the_millisecond(world: World) -> None:
+    job = Queue("send", connection=world.redis, serializer=JSONSerializer).enqueue(
+        "tests.jobs.test_worker.fail", "x", retry=Retry(max=2, interval=[30, 60])
+    )
+    before = clock.now().timestamp()
+    with working(world):
+        until(lambda: world.redis.zscore("rq:scheduled:send", job.id))
+    after = clock.now().timestamp()
+    due = world.redis.zscore("rq:scheduled:send", job.id)
+    assert isinstance(due, float)
+    assert before + 30 <= due <= after + 30
+    assert due % 1 != 0
+    assert (job.get_status(), Job.fetch(job.id, world.redis, JSONSerializer).retries_left) == ("scheduled", 1)
+
+
+def test_a_worker_that_dies_while_it_plans_a_retry_leaves_a_job_that_is_still_running(world: World) -> None:
+    job = Queue("send", connection=world.redis, serializer=JSONSerializer).enqueue(
+        "tests.jobs.test_worker.fail", "x", retry=Retry(max=2, interval=30)
+    )
+    dying = ForeignJob.fetch(job.id, connection=world.redis, serializer=JSONSerializer)
+    with world.redis.pipeline() as pipeline:
+        dying.retry(Queue("send", connection=world.redis, serializer=JSONSerializer), pipeline)
+    assert job.get_status() == "queued"  # as before: nothing of it was carried out
+
+
+def test_callbacks_and_results_of_foreign_jobs_work_in_a_thread(world: World) -> None:
+    noted.clear()
+    target = Queue("send", connection=world.redis, serializer=JSONSerializer)
+    job = target.enqueue("tests.jobs.test_worker.note", "x", on_success=Callback("tests.jobs.test_worker.report"))
+    with working(world):
+        until(lambda: len(noted) == 2)
+        until(lambda: job.get_status() == "finished")
+    assert noted == ["x", "result None"]
 
 
 def test_queues_are_served_in_the_order_of_their_names_and_others_not_at_all(world: World) -> None:
