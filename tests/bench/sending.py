@@ -1,13 +1,9 @@
-"""From the due time to the provider: bursts, sparse messages and plain throughput, ours beside stock RQ.
+"""From the due time to the provider: bursts, sparse messages and plain throughput, ours beside stock RQ."""
 
-``python -m tests.bench.sending`` prints its part of the table.
-"""
-
-import argparse
 import random
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,7 +15,7 @@ from app import queue
 from app.database import writing
 from app.messages import service
 from app.workspaces import service as workspaces
-from tests.bench.provider import BenchProvider, bench_provider
+from tests.bench.provider import BenchProvider
 from tests.bench.stack import Stack, cpu_seconds, percentile, processes, stack, wait_for
 
 WORKSPACE = "ws_bench"
@@ -28,21 +24,41 @@ SENDERS = 2000
 
 @dataclass(frozen=True)
 class Run:
-    """What one run showed. Times in seconds; ``cpu_ms`` is processor time of the workers a message."""
+    """What one run showed. Times in seconds after the due time; ``cpu_ms`` is processor time for each message, by part.
+
+    ``rate`` counts from the due time, ``flow`` from the first arrival: what matters where the workers start late.
+    """
 
     n: int
     rate: float
+    flow: float
     p50: float
     p99: float
     last: float
     earliest: float
-    cpu_ms: float
-    redis_cpu_ms: float = 0
+    cpu_ms: Mapping[str, float]
 
     def __str__(self) -> str:
         late = {"p50": self.p50, "p99": self.p99, "last": self.last, "first": self.earliest}
         times = "  ".join(f"{name} {seconds * 1000:7.1f} ms" for name, seconds in late.items())
-        return f"{self.n} messages: {self.rate:6.0f}/s  late {times}  CPU {self.cpu_ms:.2f} ms a message"
+        cpu = "  ".join(f"{name} {ms:.2f}" for name, ms in self.cpu_ms.items())
+        return f"{self.n}: {self.rate:6.0f}/s, flowing {self.flow:6.0f}/s  late {times}  CPU ms each {cpu}"
+
+
+class Meter:
+    """Counts the processor time of a stack's processes from its making on."""
+
+    def __init__(self, bench: Stack, **pids: Sequence[int]) -> None:
+        self._bench = bench
+        self._pids = {name: list(given) for name, given in pids.items()}
+        self._before = self._seconds()
+
+    def each(self, n: int) -> dict[str, float]:
+        """Milliseconds for each of ``n`` messages, by part."""
+        return {name: (after - self._before.get(name, 0)) * 1000 / n for name, after in self._seconds().items()}
+
+    def _seconds(self) -> dict[str, float]:
+        return {name: cpu_seconds(pids) for name, pids in (self._pids | self._bench.store_pids()).items()}
 
 
 def schedule_ours(bench: Stack, due: Sequence[datetime], senders: int = SENDERS) -> None:
@@ -75,9 +91,7 @@ def await_workers(bench: Stack, count: int) -> None:
     time.sleep(1)
 
 
-def measure(
-    provider: BenchProvider, due: Sequence[datetime], pids: Sequence[int], before: float, limit_s: float
-) -> Run:
+def measure(provider: BenchProvider, due: Sequence[datetime], meter: Meter, limit_s: float) -> Run:
     """Wait until every message has arrived, and judge when."""
     arrivals: list[tuple[float, str]] = []
 
@@ -102,11 +116,12 @@ def measure(
     return Run(
         n=len(due),
         rate=len(due) / (last - due[0].timestamp()),
+        flow=len(due) / (last - min(due_of.values())),
         p50=percentile(late, 0.5),
         p99=percentile(late, 0.99),
         last=max(late),
         earliest=min(late),
-        cpu_ms=(cpu_seconds(pids) - before) * 1000 / len(due),
+        cpu_ms=meter.each(len(due)),
     )
 
 
@@ -125,8 +140,7 @@ def burst_ours(
     with stack(database, **provider.environment) as bench, ours(bench, workers, **environment) as pids:
         due = [datetime.now(UTC) + timedelta(seconds=3 + n / 4000)] * n
         schedule_ours(bench, due)
-        before = cpu_seconds(pids)
-        return measure(provider, due, pids, before, 60)
+        return measure(provider, due, Meter(bench, workers=pids, provider=[provider.pid]), 60)
 
 
 def sparse_ours(provider: BenchProvider, n: int = 60, seconds: float = 30, database: str = "postgresql") -> Run:
@@ -135,8 +149,7 @@ def sparse_ours(provider: BenchProvider, n: int = 60, seconds: float = 30, datab
         begin = datetime.now(UTC) + timedelta(seconds=2)
         due = sorted(begin + timedelta(seconds=random.random() * seconds) for _ in range(n))
         schedule_ours(bench, due)
-        before = cpu_seconds(pids)
-        return measure(provider, due, pids, before, 30)
+        return measure(provider, due, Meter(bench, workers=pids), 30)
 
 
 @contextmanager
@@ -165,8 +178,16 @@ def burst_stock(provider: BenchProvider, n: int, workers: int = 8) -> Run:
     with stack("sqlite", **provider.environment) as bench, stock(bench, workers) as pids:
         due = [(datetime.now(UTC) + timedelta(seconds=4 + n / 500)).replace(microsecond=0)] * n
         schedule_stock(bench, due)
-        before = cpu_seconds(pids)
-        return measure(provider, due, pids, before, 120)
+        return measure(provider, due, Meter(bench, workers=pids, provider=[provider.pid]), 120)
+
+
+def sparse_stock(provider: BenchProvider, n: int = 60, seconds: float = 30) -> Run:
+    """The same through rqscheduler and 8 SimpleWorkers."""
+    with stack("sqlite", **provider.environment) as bench, stock(bench, 8) as pids:
+        begin = datetime.now(UTC) + timedelta(seconds=4)
+        due = sorted(begin + timedelta(seconds=random.random() * seconds) for _ in range(n))
+        schedule_stock(bench, due)
+        return measure(provider, due, Meter(bench, workers=pids), 30)
 
 
 def queued_stock(provider: BenchProvider, n: int, workers: int) -> Run:
@@ -175,11 +196,11 @@ def queued_stock(provider: BenchProvider, n: int, workers: int) -> Run:
         queue = Queue("stock", connection=bench.redis)
         with stock(bench, workers) as pids:
             begin = datetime.now(UTC)
-            before = cpu_seconds(pids)
+            meter = Meter(bench, workers=pids)
             for number in range(n):
                 body = f"Your appointment is tomorrow at ten, number {number}"
                 queue.enqueue("tests.bench.stock_jobs.send", f"+1555{number:07d}", f"+1666{number:07d}", body)
-            return measure(provider, [begin] * n, pids, before, 120)
+            return measure(provider, [begin] * n, meter, 120)
 
 
 def queued_ours(provider: BenchProvider, n: int, **environment: str) -> Run:
@@ -188,9 +209,9 @@ def queued_ours(provider: BenchProvider, n: int, **environment: str) -> Run:
         due = [datetime.now(UTC)] * n
         schedule_ours(bench, due)
         with bench.running("jobs.scheduler", "jobs.worker", **environment) as started:
-            pids = [started[1].pid]
+            meter = Meter(bench, workers=[started[1].pid])
             await_workers(bench, 1)
-            return measure(provider, due, pids, 0, 60)
+            return measure(provider, due, meter, 60)
 
 
 def promoted_ours(n: int) -> Run:
@@ -227,7 +248,7 @@ def promoted(bench: Stack, key: str, n: int, due: float) -> Run:
         return next(at for at, count in seen if count >= share * n) - due
 
     first = next(at for at, count in seen if count) - due
-    return Run(n, n / late(1), late(0.5), late(0.99), late(1), first, 0)
+    return Run(n, n / late(1), n / max(late(1) - first, 1e-3), late(0.5), late(0.99), late(1), first, {})
 
 
 def nothing_ours(n: int, workers: int) -> Run:
@@ -265,36 +286,4 @@ def emptied(bench: Stack, name: str, n: int, pids: Sequence[int]) -> Run:
     )
     if done != n:
         raise AssertionError(f"{done} of {n} jobs were done")
-    return Run(n, n / took, 0, 0, took, 0, cpu_seconds(pids) * 1000 / n)
-
-
-def main() -> None:
-    """Print the measurements of this module."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", nargs="*", default=["burst", "sparse"])
-    parser.add_argument("-n", type=int, default=2000)
-    parser.add_argument("--runs", type=int, default=1)
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--database", default="postgresql")
-    chosen = parser.parse_args()
-    with bench_provider() as provider:
-        for _ in range(chosen.runs):
-            for what in chosen.what:
-                run = {
-                    "burst": lambda: burst_ours(provider, chosen.n, chosen.workers, chosen.database),
-                    "sparse": lambda: sparse_ours(provider, database=chosen.database),
-                    "one": lambda: queued_ours(provider, chosen.n),
-                    "one128": lambda: queued_ours(provider, chosen.n, WORKER_CONCURRENCY="128"),
-                    "promote": lambda: promoted_ours(10_000),
-                    "promote-stock": lambda: promoted_stock(10_000),
-                    "nothing": lambda: nothing_ours(20_000, chosen.workers),
-                    "nothing-stock": lambda: nothing_stock(1_000, 1),
-                    "stock": lambda: burst_stock(provider, 400),
-                    "stock1": lambda: queued_stock(provider, 200, 1),
-                    "stock8": lambda: queued_stock(provider, 600, 8),
-                }[what]()
-                print(f"{what:8} {run}", flush=True)  # noqa: T201
-
-
-if __name__ == "__main__":
-    main()
+    return Run(n, n / took, n / took, 0, 0, took, 0, {"workers": cpu_seconds(pids) * 1000 / n})

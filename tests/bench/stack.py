@@ -15,6 +15,7 @@ from typing import Any
 import redis
 from flask import Flask
 from flask_migrate import upgrade
+from sqlalchemy import text
 
 from app.database import db
 from app.factory import create_app
@@ -47,6 +48,15 @@ class Stack:
     def redis(self) -> redis.Redis:
         """A client of the stack's Redis."""
         return redis.Redis.from_url(self.redis_url)
+
+    def store_pids(self) -> dict[str, list[int]]:
+        """The processes of the stores that work for this stack, for counting their processor time."""
+        redis_pid = int(self.redis.info("server")["process_id"])
+        if not self.database_url.startswith("postgresql"):
+            return {"redis": [redis_pid]}
+        query = text("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+        with self.app.app_context(), db.engine.connect() as connection:
+            return {"redis": [redis_pid], "sql": list(connection.scalars(query))}
 
     @contextmanager
     def running(self, *modules: str, **environment: str) -> Iterator[list[subprocess.Popen[bytes]]]:
