@@ -9,6 +9,7 @@ it here is a job, or the poll, which is exact.
 import select
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 
 import redis
 from redis.connection import Connection
@@ -20,42 +21,58 @@ BLOCK_S = 5.0
 class QueueWatch:
     """Says when there is something to take. Used by one thread."""
 
-    def __init__(self, client: redis.Redis, lists: Sequence[str]) -> None:
+    def __init__(self, client: redis.Redis) -> None:
         self._pool = client.connection_pool
-        self._lists = list(lists)
         self._looking: dict[str, Connection] = {}
+        self._bell, self._rope = socket.socketpair()
+        for end in (self._bell, self._rope):
+            end.setblocking(False)
 
-    def wait(self, seconds: float) -> bool:
-        """Return True as soon as one of the queues has something, False after ``seconds``.
+    def ring(self) -> None:
+        """End the wait that goes on now, or else the next one. From any thread."""
+        with suppress(OSError):  # it has been rung a thousand times already, or nobody waits any more
+            self._rope.send(b"!")
+
+    def wait(self, seconds: float, queues: Sequence[str]) -> bool:
+        """Return True as soon as one of these queues has something, False after ``seconds`` or when it is rung.
 
         Raises:
             redis.RedisError: Redis does not answer; the next call starts afresh.
         """
         try:
-            return self._wait(seconds)
+            return self._wait(seconds, queues)
         except (redis.RedisError, OSError) as error:
-            self.close()
+            self._stop_looking()
             if isinstance(error, redis.RedisError):
                 raise
             raise redis.ConnectionError(str(error)) from error
 
     def close(self) -> None:
-        """Give up all looks and their connections."""
+        """Give everything up."""
+        self._stop_looking()
+        self._bell.close()
+        self._rope.close()
+
+    def _stop_looking(self) -> None:
         while self._looking:
             _, connection = self._looking.popitem()
             connection.disconnect()
             self._pool.release(connection)
 
-    def _wait(self, seconds: float) -> bool:
+    def _wait(self, seconds: float, queues: Sequence[str]) -> bool:
         poll = select.poll()
+        poll.register(self._bell, select.POLLIN)
         watched: dict[int, str] = {}
-        for name in self._lists:
+        for name in queues:
             # redis-py has no public way to wait for several connections at once.
             sock: socket.socket = self._look_at(name)._sock  # type: ignore[assignment]
             poll.register(sock, select.POLLIN)
             watched[sock.fileno()] = name
         found = False
         for descriptor, _ in poll.poll(seconds * 1000):
+            if descriptor == self._bell.fileno():
+                self._bell.recv(4096)
+                continue
             name = watched[descriptor]
             # Nothing, where Redis' own time-out ended the look.
             found |= self._looking[name].read_response() is not None
@@ -65,5 +82,6 @@ class QueueWatch:
     def _look_at(self, name: str) -> Connection:
         if name not in self._looking:
             connection = self._looking[name] = self._pool.get_connection()
-            connection.send_command("BLMOVE", name, name, "LEFT", "LEFT", BLOCK_S)
+            key = f"rq:queue:{name}"
+            connection.send_command("BLMOVE", key, key, "LEFT", "LEFT", BLOCK_S)
         return self._looking[name]

@@ -38,21 +38,23 @@ class RedisJobs:
         self._connection = connection
         self._worker = worker_name
         self._queues = list(queues)
-        self._lists = [f"rq:queue:{name}" for name in queues]
         self._claim = connection.register_script(scripts.read("claim"))
         self._done = connection.register_script(scripts.read("done"))
         self._reap = connection.register_script(scripts.read("reap"))
         self._renew = connection.register_script(scripts.read("renew"))
 
-    def take(self, n: int) -> list[Taken]:
-        """Up to ``n`` jobs, the first queue's first.
+    def take(self, n: int, queues: Sequence[str] | None = None) -> list[Taken]:
+        """Up to ``n`` jobs, the first queue's first; of all our queues or of some.
 
         Raises:
             redis.RedisError: nothing was taken, or it was and the lease will return it.
         """
+        names = self._queues if queues is None else queues
+        if not names or n <= 0:
+            return []
         raw = self._claim(
-            keys=self._lists,
-            args=[n, LEASE_S, self._worker, utcformat(clock.now()), uuid4().hex[:24], _time(), *self._queues],
+            keys=[f"rq:queue:{name}" for name in names],
+            args=[n, LEASE_S, self._worker, utcformat(clock.now()), uuid4().hex[:24], _time(), *names],
         )
         fields = [raw[start : start + 6] for start in range(0, len(raw), 6)]
         return [_taken(*one) for one in fields]

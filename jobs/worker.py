@@ -34,10 +34,9 @@ from jobs.foreign import ForeignJob, NoSignals
 from jobs.lanes import Lane
 from jobs.queue_watch import QueueWatch
 from jobs.redis_jobs import RedisJobs, Taken
+from jobs.rooms import Rooms
 from jobs.sending import Sending
 
-PREFETCH = 0.25
-"""Messages claimed beyond the threads, as a share: a thread that ends finds the next one there."""
 UPKEEP_THREADS = 8
 GATHER_S = 0.01
 """How long a busy worker waits until it has room for a batch: one claim for many messages."""
@@ -75,12 +74,9 @@ class Worker(SimpleWorker):
         self._app = app
         self._stop = stop
         self._jobs = RedisJobs(connection, self.name, queues)
-        self._watch = QueueWatch(connection, [f"rq:queue:{name}" for name in queues])
-        self._held: dict[str, Taken] = {}
-        self._change = threading.Condition()
-        self._capacity = round(settings.worker_concurrency * (1 + PREFETCH)) + UPKEEP_THREADS
-        self._batch = max(self._capacity // 4, 1)
-        self._finisher = Finisher(self._jobs, self._let_go)
+        self._watch = QueueWatch(connection)
+        self._rooms = Rooms(queues, settings.worker_concurrency, UPKEEP_THREADS, self._watch.ring)
+        self._finisher = Finisher(self._jobs, self._rooms.leave)
         self._sending = Sending(app, settings.worker_concurrency, self._finisher.put)
         self._upkeep: Lane[Taken] = Lane("upkeep", UPKEEP_THREADS, self._run, app.app_context, interrupt=True)
         self._keeper = threading.Thread(target=self._keep_alive, name="keeper", daemon=True)
@@ -125,47 +121,25 @@ class Worker(SimpleWorker):
             raise RuntimeError(f"threads of the worker have ended: {dead}")
 
     def _step(self) -> None:
-        free = self._await_room()
-        if not free:
-            return
-        taken = self._jobs.take(free)
-        if not taken:
-            self._watch.wait(IDLE_S)
-            return
-        with self._change:
-            self._held.update((job.execution_id, job) for job in taken)
-        sends = [job for job in taken if job.function == queue.SEND]
-        for job in taken:
-            if job.function != queue.SEND:
-                self._upkeep.put(job)
-        if sends:
-            self._sending.claim(sends)
-
-    def _await_room(self) -> int:
-        """How many jobs we have room for. A moment is waited for a batch that is worth its statement."""
-        patience = time.monotonic() + GATHER_S
-        with self._change:
-            while (free := self._capacity - len(self._held)) < self._batch:
-                left = patience - time.monotonic()
-                if left <= 0:
-                    break
-                self._change.wait(left)
-            if free <= 0:
-                self._change.wait(IDLE_S)
-            return self._capacity - len(self._held)
-
-    def _let_go(self, jobs: list[Taken]) -> None:
-        with self._change:
-            for job in jobs:
-                self._held.pop(job.execution_id, None)
-            self._change.notify()
+        found = False
+        for room in self._rooms.await_room(GATHER_S):
+            taken = self._jobs.take(room.free, room.queues)
+            found = found or bool(taken)
+            self._rooms.enter(taken)
+            for job in taken:
+                if job.function != queue.SEND:
+                    self._upkeep.put(job)
+            if sends := [job for job in taken if job.function == queue.SEND]:
+                self._sending.claim(sends)
+        if not found:
+            self._watch.wait(IDLE_S, self._rooms.queues_with_room())
 
     def _run(self, taken: Taken) -> None:
         """One job that is not a send: a plain one by its name, any other as RQ would run it."""
         try:
             if taken.function is None:
                 self._run_foreign(taken)
-                self._let_go([taken])
+                self._rooms.leave([taken])
                 return
             import_attribute(taken.function)(taken.argument)
         except Exception:  # a job's defect is recorded with the job, and must not end the thread
@@ -198,7 +172,7 @@ class Worker(SimpleWorker):
         except (NoSuchJobError, redis.RedisError) as error:
             log.warning("failure could not be recorded", job_id=taken.job_id, error=str(error))
         finally:
-            self._let_go([taken])
+            self._rooms.leave([taken])
 
     def _execution(self, taken: Taken, job: Job) -> Execution:
         execution = Execution(taken.execution_id, taken.job_id, self.connection, self.name)
@@ -210,7 +184,7 @@ class Worker(SimpleWorker):
         left.
         """
         with self._app.app_context():
-            while not (self._stop.is_set() and not self._held):
+            while not (self._stop.is_set() and not self._rooms.held()):
                 try:
                     self._show_life()
                 except redis.RedisError as error:
@@ -220,8 +194,7 @@ class Worker(SimpleWorker):
                     time.sleep(DRAIN_POLL_S)  # what is being sent needs its lease until it is settled
 
     def _show_life(self) -> None:
-        with self._change:
-            held = list(self._held.values())
+        held = self._rooms.held()
         self._jobs.renew(held)
         self._stay_registered()
         self.set_state(WorkerStatus.BUSY if held else WorkerStatus.IDLE)
@@ -249,7 +222,7 @@ class Worker(SimpleWorker):
 
     def _drain(self) -> None:
         # Upkeep that has not begun comes back to another worker when its lease ends; nobody waits for it.
-        self._let_go(self._upkeep.take_back())
+        self._rooms.leave(self._upkeep.take_back())
         self._upkeep.stop()
         deadline = time.monotonic() + DRAIN_S
         self._sending.drain(DRAIN_S)

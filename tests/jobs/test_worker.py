@@ -14,6 +14,7 @@ from app import clock, queue
 from jobs.foreign import ForeignJob
 from jobs.worker import Worker
 from tests.conftest import make_settings
+from tests.jobs.support import bodies
 from tests.world import World
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -138,6 +139,23 @@ def test_callbacks_and_results_of_foreign_jobs_work_in_a_thread(world: World) ->
         until(lambda: len(noted) == 2)
         until(lambda: job.get_status() == "finished")
     assert noted == ["x", "result None"]
+
+
+def test_other_jobs_that_hang_do_not_take_the_places_of_sends(world: World) -> None:
+    go_on.clear()
+    target = Queue(queue.UPKEEP_QUEUE, connection=world.redis, serializer=JSONSerializer)
+    for _ in range(60):
+        target.enqueue("tests.jobs.test_worker.hang", "x")
+    with working(world):
+        until(lambda: target.count == 50)  # ten are in hand, eight of them running
+        texts = [f"Text {n}" for n in range(20)]
+        for text in texts:
+            world.salon.send(body=text)
+        until(lambda: len(bodies(world)) == 20)
+        assert sorted(bodies(world)) == sorted(texts)
+        assert target.count == 50
+        go_on.set()
+        until(lambda: target.count == 0)
 
 
 def test_queues_are_served_in_the_order_of_their_names_and_others_not_at_all(world: World) -> None:
