@@ -139,9 +139,11 @@ def test_an_answer_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_the_request_says_where_it_goes_and_what_it_brings() -> None:
-    with server([OK]) as (url, requests):
-        with closing(Transport(f"{url}/base", timeout_s=5, headers={"User-Agent": "test"})) as http:
-            http.request("POST", "/base/x?y=1", form="To=%2B1")
+    with (
+        server([OK]) as (url, requests),
+        closing(Transport(f"{url}/base", timeout_s=5, headers={"User-Agent": "test"})) as http,
+    ):
+        http.request("POST", "/base/x?y=1", form="To=%2B1")
     host = url.removeprefix("http://")
     head, _, body = requests[0].decode().partition("\r\n\r\n")
     assert head.split("\r\n") == [
