@@ -149,6 +149,12 @@ class TwilioServer:
         with self.lock:
             self._scripts["GET"].extend(replies)
 
+    def forget_scripts(self) -> None:
+        """Answer everything from now on as Twilio would."""
+        with self.lock:
+            for script in self._scripts.values():
+                script.clear()
+
     def next_reply(self, method: str) -> Reply:
         """What was scripted for this request."""
         with self.lock:

@@ -119,7 +119,7 @@ class RunningBellhop:
             "VAR_DIR": str(var_dir),
             **(env or {}),
         }
-        self._log = var_dir.parent / f"{var_dir.name}.{self.port}.log"
+        self.log = var_dir.parent / f"{var_dir.name}.{self.port}.log"
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -132,7 +132,7 @@ class RunningBellhop:
 
     def launch(self) -> Self:
         """Start the supervisor, as the leader of a new process group, and return at once."""
-        with self._log.open("ab") as log:
+        with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "app.embedded"],
                 cwd=self.var_dir.parent,
@@ -225,7 +225,7 @@ class RunningBellhop:
     @property
     def output(self) -> str:
         """All that this installation has printed so far, over every start."""
-        return self._log.read_text(errors="replace") if self._log.exists() else ""
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
 
     @property
     def redis_url(self) -> str:

@@ -1,0 +1,33 @@
+"""The chaos run in small: everything that can be killed is killed once, and the provider's log is counted."""
+
+from pathlib import Path
+
+import pytest
+
+from tests import stores
+from tests.chaos.plan import DISTURBANCES, MOODS, draw
+from tests.chaos.run import run
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
+
+SEED = 1
+MESSAGES, SECONDS = 80, 15.0
+
+
+def test_every_message_is_accepted_once_and_none_early_whatever_is_killed(tmp_path: Path) -> None:
+    if problem := stores.postgres_problem():
+        if stores.REQUIRED:
+            pytest.fail(problem)
+        pytest.skip(problem)
+    told = [f"seed: {SEED}"]
+    verdict = run(draw(SEED, MESSAGES, SECONDS), "postgresql", tmp_path, told.append)
+    assert verdict.good, "\n".join([*told, *verdict.lines()])
+
+
+def test_the_same_seed_is_the_same_plan_and_no_disturbance_is_left_out() -> None:
+    plan = draw(SEED, MESSAGES, SECONDS)
+    assert draw(SEED, MESSAGES, SECONDS) == plan
+    assert draw(SEED + 1, MESSAGES, SECONDS) != plan
+    assert {disturbance.kind for disturbance in plan.disturbances} == set(DISTURBANCES)
+    assert {mood.kind for mood in plan.moods} == set(MOODS)
+    assert sum(len(request.texts) for request in plan.requests) == MESSAGES
