@@ -138,8 +138,8 @@ class Installation:
 
 
 @contextmanager
-def installation(kind: str, folder: Path) -> Iterator[Installation]:
-    """A running one on a fresh database of this kind."""
+def installation(kind: str, folder: Path, **changes: str) -> Iterator[Installation]:
+    """A running one on a fresh database of this kind; ``changes`` are to its environment."""
     with ExitStack() as resources:
         twilio = resources.enter_context(TwilioServer())
         twilio.default_delay_s = LATENCY_S
@@ -158,6 +158,7 @@ def installation(kind: str, folder: Path) -> Iterator[Installation]:
             "RATE_LIMIT": "0",
             "WORKERS": "2",
             "LOG_FORMAT": "json",
+            **changes,
         }
         bellhop = resources.enter_context(RunningBellhop(folder / "var", environment))
         redis_url = bellhop.redis_url

@@ -60,12 +60,16 @@ class Run:
             AssertionError: something stays open for ever.
         """
         self.place.calm()
-        wait_until(self._nothing_is_open, SETTLE_WITHIN_S, "every message is settled")
-        return self.client.rows()
+        rows: list[dict[str, object]] = []
 
-    def _nothing_is_open(self) -> bool:
-        self.place.tend()
-        return not any(self.client.rows(state) for state in OPEN_STATES)
+        def nothing_is_open() -> bool:
+            self.place.tend()
+            # In one pass, which sees each message once: one that changes its state cannot slip through.
+            rows[:] = self.client.rows()
+            return not any(row["state"] in OPEN_STATES for row in rows)
+
+        wait_until(nothing_is_open, SETTLE_WITHIN_S, "every message is settled")
+        return rows
 
     def _at(self, at: float, pool: ThreadPoolExecutor, work: Callable[[], None]) -> None:
         with self._lock:
