@@ -70,6 +70,15 @@ def send_nudge(row_id: str, revision: int, at: datetime | None, *, again: bool =
     return Nudge(SEND, row_id, f"{row_id}-{revision}{'-again' if again else ''}", at)
 
 
+def look_nudge(function: str, row_id: str, at: datetime) -> Nudge:
+    """The nudge that asks the provider about a message at its ``next_check_at``.
+
+    The time in the id makes each look a job of its own, also when an earlier one was lost.
+    """
+    job_id = f"{function.rpartition('.')[2]}-{row_id}-{int(at.timestamp() * 1000)}"
+    return Nudge(function, row_id, job_id, at, UPKEEP_QUEUE)
+
+
 def rq_queue(name: str, connection: redis.Redis | None = None) -> Queue:
     """One of our queues, with the JSON serializer that all of them use."""
     return Queue(name, connection=connection or redis_client(), serializer=JSONSerializer)

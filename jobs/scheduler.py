@@ -105,7 +105,7 @@ class Scheduler(StockScheduler):  # type: ignore[misc]
 
     def release(self) -> None:
         """Hand the leadership over at once, if it is ours."""
-        self._release(keys=[self.scheduler_lock_key], args=[self.token])
+        self._release(keys=[self.scheduler_lock_key], args=[self.token, queue.WAKE_CHANNEL])
 
     def _promote_periodic(self, job_id: str) -> None:
         """Entries of rq-scheduler's own API (cron, interval, repeat): the next time is set before the job is pushed.

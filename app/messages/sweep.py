@@ -156,9 +156,7 @@ def start_checks(now: datetime) -> int:
     nudges = []
     for row in rows:
         function = queue.RECONCILE if row.status == Status.UNKNOWN else queue.REFRESH
-        # The time in the id makes each look a job of its own, also when an earlier one was lost.
-        job_id = f"{function.rpartition('.')[2]}-{row.id}-{int(row.next_check_at.timestamp() * 1000)}"
-        nudges.append(queue.Nudge(function, row.id, job_id, queue=queue.UPKEEP_QUEUE))
+        nudges.append(queue.look_nudge(function, row.id, row.next_check_at))
     present = queue.present(queue.UPKEEP_QUEUE)
     return queue.add([nudge for nudge in nudges if nudge.job_id not in present], replace=True)
 

@@ -160,3 +160,19 @@ def test_a_cron_entry_is_read_in_its_zone_and_a_repeat_ends(world: World) -> Non
     assert next_run(meta, now.timestamp(), now) == (now + timedelta(hours=11)).timestamp()
     assert meta["repeat"] == 1
     assert next_run(meta, now.timestamp(), now) is None
+
+
+def test_a_leader_that_lets_go_wakes_the_others(world: World) -> None:
+    leader, heir = Scheduler(world.redis), Scheduler(world.redis)
+    leader.turn()
+    with world.redis.pubsub(ignore_subscribe_messages=True) as wake:
+        wake.subscribe(queue.WAKE_CHANNEL)
+        wake.get_message(timeout=5)  # Redis' word that we listen
+
+        heir.release()  # not the leader's
+        leader.release()
+
+        assert wake.get_message(timeout=5) is not None
+        assert wake.get_message(timeout=0) is None
+    heir.turn()
+    assert heir.leads

@@ -8,11 +8,12 @@ import pytest
 
 from app.channels.base import Failure, FailureKind
 from app.channels.twilio import TwilioProvider
-from app.messages import reconcile
+from app.messages import reconcile, sweep
 from app.webhooks.inbound import Inbound, receive
 from tests.jobs.support import (
     AMBIGUOUS,
     bodies,
+    follow,
     hold_unknown,
     lose_quietly,
     outcomes,
@@ -59,6 +60,18 @@ def test_a_message_that_was_not_accepted_is_sent_again_once(world: World) -> Non
     assert all(later - earlier >= 10 for earlier, later in itertools.pairwise(looks))
     assert 30 <= started(world, job_id)[1] <= 60
     assert started(world, job_id)[1] == looks[-1]
+
+
+def test_the_second_look_does_not_wait_for_the_sweep(world: World) -> None:
+    world.salon.send()
+    world.provider.script.append(lose_quietly)
+    looks = watch_looks(world)
+    world.work()
+    world.clock.advance(seconds=30)
+    sweep.sweep()
+    follow(world, 10)
+    assert looks == [30, 40]
+    assert bodies(world) == ["Hello"]
 
 
 def test_held_messages_are_given_up_and_said_so(world: World) -> None:
