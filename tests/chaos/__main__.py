@@ -2,6 +2,7 @@
 
 import argparse
 import random
+import shutil
 import signal
 import sys
 import tempfile
@@ -24,17 +25,21 @@ def main() -> int:
     seed = random.SystemRandom().randrange(10**6) if given.seed is None else given.seed
     plan = draw(seed, 80, 15) if given.small else draw(seed, given.messages, given.minutes * 60)
     say(f"seed: {seed}")
-    with tempfile.TemporaryDirectory(prefix="bellhop-chaos-") as folder:
-        verdict = run(plan, given.database, Path(folder), say)
+    folder = Path(tempfile.mkdtemp(prefix="bellhop-chaos-"))
+    verdict = run(plan, given.database, folder, say)
     for line in verdict.lines():
         say(line)
+    if verdict.good:
+        shutil.rmtree(folder)
+    else:
+        say(f"log and data are kept in {folder}")
     say(f"seed: {seed}")
     return 0 if verdict.good else 1
 
 
 def say(line: str) -> None:
     """One line for the terminal, at once."""
-    print(line, flush=True)
+    print(line, flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":
