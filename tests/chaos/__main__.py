@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.chaos.plan import draw
+from tests.chaos.plan import SMALL, draw
 from tests.chaos.run import run
 
 
@@ -19,11 +19,11 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=3.0, help="how long the disturbances go on")
     parser.add_argument("--seed", type=int, default=None, help="replay a plan")
     parser.add_argument("--database", choices=("postgresql", "sqlite"), default="postgresql")
-    parser.add_argument("--small", action="store_true", help="80 messages in a quarter of a minute")
+    parser.add_argument("--small", action="store_true", help="80 messages, a minute in all")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing of ours is left running
     seed = random.SystemRandom().randrange(10**6) if given.seed is None else given.seed
-    plan = draw(seed, 80, 15) if given.small else draw(seed, given.messages, given.minutes * 60)
+    plan = draw(seed, *SMALL) if given.small else draw(seed, given.messages, given.minutes * 60)
     say(f"seed: {seed}")
     folder = Path(tempfile.mkdtemp(prefix="bellhop-chaos-"))
     verdict = run(plan, given.database, folder, say)

@@ -73,7 +73,6 @@ class Installation:
     spare: SpareScheduler
     redis_url: str
     closing: threading.Event = field(default_factory=threading.Event)
-    frozen: set[int] = field(default_factory=set)
 
     def disturb(self, planned: Disturbance) -> str:
         """Do what is planned, to its end; returns what it was done to."""
@@ -91,10 +90,8 @@ class Installation:
         pid = self._one(target, planned.which)
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGSTOP)
-            self.frozen.add(pid)
             self.closing.wait(planned.seconds)
             os.kill(pid, signal.SIGCONT)
-        self.frozen.discard(pid)
         return f"pid {pid} for {planned.seconds:.1f} s"
 
     def _flush(self, _target: str, _planned: Disturbance) -> str:

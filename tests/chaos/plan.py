@@ -3,6 +3,8 @@
 import random
 from dataclasses import dataclass
 
+SMALL = (80, 12.0)
+"""Messages and seconds of the run that the test suite can afford."""
 PEOPLE = 40
 LEASE_S = 12.0
 """How long a claim lasts with the provider's time-out of one second, which a run has."""

@@ -1,6 +1,7 @@
 """One chaos run, from the plan to the verdict."""
 
 import json
+import re
 import threading
 import time
 from collections import Counter
@@ -91,7 +92,7 @@ class Run:
                 continue
             if now - told >= 10:
                 told = now
-                self._tell(f"{len(self.client.asked)} asked for, {len(self.place.twilio.accepted)} accepted")
+                self.tell(f"{len(self.client.asked)} asked for, {len(self.place.twilio.accepted)} accepted")
             self.place.tend()
             time.sleep(0.02)
 
@@ -116,13 +117,14 @@ class Run:
 
     def _disturb(self, planned: Disturbance) -> None:
         self.done[planned.kind] += 1
-        self._tell(f"{planned.kind}: {self.place.disturb(planned)}")
+        self.tell(f"{planned.kind}: {self.place.disturb(planned)}")
 
     def _change_mood(self, mood: Mood) -> None:
         self.done[f"provider: {mood.kind}"] += mood.count
         self.place.be_in_mood(mood)
 
-    def _tell(self, what: str) -> None:
+    def tell(self, what: str) -> None:
+        """One line, with the time."""
         self.say(f"{time.time() - self.started:6.1f} s  {what}")
 
 
@@ -132,9 +134,9 @@ def run(plan: Plan, kind: str, folder: Path, say: Say) -> Verdict:
         say(f"database: {kind}; a restart of it: {place.database.what}")
         one = Run(plan, place, say)
         one.carry_out()
-        one._tell("no more disturbances")
+        one.tell("no more disturbances")
         rows = one.settle()
-        one._tell("everything is settled")
+        one.tell("everything is settled")
         verdict = judge(one.client.asked, place.twilio.accepted, rows)
         verdict.faults["of the client"] = one.client.problems
         _tell_counts(one, say)
@@ -152,6 +154,7 @@ def _tell_counts(one: Run, say: Say) -> None:
 
 
 def _errors(log: str) -> list[tuple[str, int]]:
-    """The events of all lines that are errors, the most frequent first."""
+    """What is logged as an error, without the names of processes, the most frequent first."""
     lines = (json.loads(line) for line in log.splitlines() if line.startswith("{") and line.endswith("}"))
-    return Counter(str(line["event"]) for line in lines if line.get("level") == "error").most_common()
+    events = (str(line["event"]) for line in lines if line.get("level") == "error")
+    return Counter(re.sub(r"\b[0-9a-f]{32}\b", "…", event)[:60] for event in events).most_common(10)

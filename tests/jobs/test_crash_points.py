@@ -16,7 +16,6 @@ from rq.utils import import_attribute
 from app import queue
 from app.channels.base import FailureKind
 from app.messages import claims, delivery, settling, sweep
-from jobs import sending
 from jobs.redis_jobs import RedisJobs
 from jobs.scheduler import Scheduler
 from tests.jobs.support import TRANSIENT, Crash, bodies
@@ -80,7 +79,7 @@ class BatchWorker:
         for job in taken:
             if job.function != queue.SEND:
                 import_attribute(str(job.function))(job.argument)
-        sending.finish(self.jobs, taken)
+        self.jobs.finish(taken)
         return len(taken)
 
 
