@@ -26,13 +26,12 @@ def main() -> int:
     plan = draw(seed, *SMALL) if given.small else draw(seed, given.messages, given.minutes * 60)
     say(f"seed: {seed}")
     folder = Path(tempfile.mkdtemp(prefix="bellhop-chaos-"))
+    say(f"log and data, kept unless the verdict is good: {folder}")
     verdict = run(plan, given.database, folder, say)
     for line in verdict.lines():
         say(line)
     if verdict.good:
         shutil.rmtree(folder)
-    else:
-        say(f"log and data are kept in {folder}")
     say(f"seed: {seed}")
     return 0 if verdict.good else 1
 
