@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -86,6 +87,7 @@ class _Cluster:
         self._binaries, self._folder, self._port = binaries, folder, stores.free_port()
         self._owner = None if os.geteuid() else pwd.getpwnam(user)
         self._process: subprocess.Popen[bytes] | None = None
+        self._restarting = threading.Lock()
         self._base = f"postgresql://postgres@127.0.0.1:{self._port}"
         self.url = f"{self._base}/{NAME}"
         if self._owner:
@@ -140,9 +142,10 @@ class _Cluster:
         self._process = None
 
     def restart(self, seconds: float, hard: bool) -> None:
-        self.stop(signal.SIGQUIT if hard else signal.SIGINT)
-        time.sleep(seconds)
-        self.start()
+        with self._restarting:
+            self.stop(signal.SIGQUIT if hard else signal.SIGINT)
+            time.sleep(seconds)
+            self.start()
 
 
 def _binaries() -> Path | None:
