@@ -136,7 +136,8 @@ def _conclude(look: _Look, decision: decisions.Decision, *, looks: int) -> None:
     with writing() as session:
         match decision:
             case decisions.LookUp(at):
-                _settle(session, look, next_check_at=at, checks=looks or look.message.checks)
+                if _settle(session, look, next_check_at=at, checks=looks or look.message.checks):
+                    nudges = [queue.check_nudge(queue.RECONCILE, look.message.id, at)]
             case decisions.Fail(reason):
                 if _settle(session, look, status=Status.FAILED, reason=reason, finished_at=now, next_check_at=None):
                     metrics.failed.inc(reason, "")
