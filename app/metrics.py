@@ -65,6 +65,11 @@ lateness = Histogram(
     (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 3600),
 )
 errors = Counter("bellhop_background_errors", "Failures of background work", ("where",))
+fed = Counter("bellhop_nudges_fed", "Nudges put into Redis by the feeder", ("source",))
+refills = Counter("bellhop_redis_refills", "Times the feeder began with what is due first", ("reason",))
+refilled = Histogram(
+    "bellhop_redis_refilled_seconds", "From such a beginning until all was audited", (0.1, 0.5, 1, 2, 5, 15, 60, 300)
+)
 duplicates = Counter("bellhop_duplicate_acceptances", "A provider accepted a second try of one message", ())
 
 METRICS: tuple[Counter | Histogram, ...] = (
@@ -75,6 +80,9 @@ METRICS: tuple[Counter | Histogram, ...] = (
     reports,
     lateness,
     errors,
+    fed,
+    refills,
+    refilled,
     duplicates,
 )
 

@@ -1,14 +1,14 @@
 """The queue seen from the application: nudges by dotted name.
 
 A job carries an id and nothing else: no text, no number, no secret; what to do is read from SQL when it runs. Adding
-the same nudge twice is harmless (the claim in SQL decides), and so is losing one (the sweep adds it again). The
+the same nudge twice is harmless (the claim in SQL decides), and so is losing one (feeder or sweep add it again). The
 functions live in ``jobs``, which the application never imports; the names are kept here and a test resolves each.
 """
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import cast
 
 import redis
@@ -20,7 +20,7 @@ from rq.serializers import JSONSerializer
 from rq.utils import utcformat
 
 from app import clock, metrics, scripts
-from app.extensions import redis_client
+from app.extensions import redis_client, settings
 from app.logs import get_logger
 
 SEND_QUEUE = "send"
@@ -41,12 +41,17 @@ FAILURE_TTL_S = 7 * 86_400
 
 WAKE_CHANNEL = "bellhop:scheduler:wake"
 """Published when something is due sooner than what the scheduler sleeps for."""
+HEARTBEAT_KEY = "bellhop:scheduler:heartbeat"
+MARK_KEY = "bellhop:feeder:mark"
+"""How far the feeder has come in the send queue (``app.messages.feeding``)."""
 ADD_BATCH = 500
 """A script holds Redis up while it runs: a few milliseconds at this size."""
+LOST_AFTER_S = 10.0
+"""A moment's patience: a job that is in no list has perhaps just been taken by a stock worker."""
+READABLE = 5000
+"""Of a list that is longer we do not ask who is in it: its length explains why one of them still waits."""
 
 _ADD = scripts.read("add")
-
-HEARTBEAT_KEY = "bellhop:scheduler:heartbeat"
 
 log = get_logger(__name__)
 
@@ -70,8 +75,8 @@ def send_nudge(row_id: str, revision: int, at: datetime | None, *, again: bool =
     return Nudge(SEND, row_id, f"{row_id}-{revision}{'-again' if again else ''}", at)
 
 
-def look_nudge(function: str, row_id: str, at: datetime) -> Nudge:
-    """The nudge that asks the provider about a message at its ``next_check_at``.
+def check_nudge(function: str, row_id: str, at: datetime) -> Nudge:
+    """The nudge that asks the provider about a message, at its ``next_check_at``.
 
     The time in the id makes each look a job of its own, also when an earlier one was lost.
     """
@@ -84,26 +89,65 @@ def rq_queue(name: str, connection: redis.Redis | None = None) -> Queue:
     return Queue(name, connection=connection or redis_client(), serializer=JSONSerializer)
 
 
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What became of nudges: how many went in, how many are left to the feeder, and jobs that may have been lost."""
+
+    added: int = 0
+    left: int = 0
+    doubtful: frozenset[str] = frozenset()
+
+    def __add__(self, other: "Added") -> "Added":
+        return Added(self.added + other.added, self.left + other.left, self.doubtful | other.doubtful)
+
+
 def add(nudges: Sequence[Nudge], *, replace: bool = False) -> int:
     """Put nudges into Redis, leaving alone those that are there already; returns how many went in.
 
-    ``replace`` overwrites jobs of the same id (for those that Redis claims to have and has lost).
+    Sends that are due beyond the horizon, or for which there is no room, are left to the feeder. ``replace`` overwrites
+    jobs of the same id (for those that Redis claims to have and has lost).
 
     Raises:
         redis.RedisError: Redis does not answer; nothing or some went in, and adding again is safe.
     """
+    horizon = clock.now() + timedelta(minutes=settings().horizon_minutes)
+    near = [one for one in nudges if one.queue != SEND_QUEUE or one.at is None or one.at <= horizon]
+    return put(near, replace=replace).added
+
+
+def heal(nudges: Sequence[Nudge]) -> Added:
+    """Put nudges into Redis, and put those anew that Redis believes to have and that are in no list.
+
+    Raises:
+        redis.RedisError: as for `add`.
+    """
+    result = put(nudges, patience_s=LOST_AFTER_S)
+    for name in QUEUES:
+        doubtful = [one for one in nudges if one.queue == name and one.job_id in result.doubtful]
+        if doubtful and rq_queue(name).count <= READABLE:
+            found = present(name)
+            result += put([one for one in doubtful if one.job_id not in found], replace=True)
+    return result
+
+
+def put(nudges: Sequence[Nudge], *, replace: bool = False, patience_s: float | None = None) -> Added:
+    """The script behind `add` and `heal` (``app/scripts/add.lua``).
+
+    Raises:
+        redis.RedisError: as for `add`.
+    """
+    result = Added()
     if not nudges:
-        return 0
+        return result
     script = redis_client().register_script(_ADD)
-    added = 0
     for name in QUEUES:
         chosen = [nudge for nudge in nudges if nudge.queue == name]
         for start in range(0, len(chosen), ADD_BATCH):
-            added += _add(script, name, chosen[start : start + ADD_BATCH], replace)
-    return added
+            result += _put(script, name, chosen[start : start + ADD_BATCH], replace, patience_s)
+    return result
 
 
-def _add(script: Script, name: str, nudges: Sequence[Nudge], replace: bool) -> int:
+def _put(script: Script, name: str, nudges: Sequence[Nudge], replace: bool, patience_s: float | None) -> Added:
     key = f"rq:queue:{name}"
     now = clock.override()
     arguments: list[str | int | float] = [
@@ -115,10 +159,14 @@ def _add(script: Script, name: str, nudges: Sequence[Nudge], replace: bool) -> i
         "1" if replace else "",
         WAKE_CHANNEL,
         "" if now is None else repr(now),
+        settings().horizon_max if name == SEND_QUEUE else "",
+        "" if patience_s is None else patience_s,
     ]
     for nudge in nudges:
         arguments += (nudge.job_id, payload(nudge), "" if nudge.at is None else repr(nudge.at.timestamp()))
-    return int(script(keys=[f"rq:scheduled:{name}", key, Queue.redis_queues_keys], args=arguments))
+    keys = [f"rq:scheduled:{name}", key, Queue.redis_queues_keys, MARK_KEY]
+    added, left, *doubtful = script(keys=keys, args=arguments)
+    return Added(added, left, frozenset(job_id.decode() for job_id in doubtful))
 
 
 def payload(nudge: Nudge) -> str:
@@ -127,12 +175,12 @@ def payload(nudge: Nudge) -> str:
 
 
 def try_add(nudges: Sequence[Nudge]) -> bool:
-    """`add`, for callers whose truth is already committed: a Redis that is away is logged and left to the sweep."""
+    """`add`, for callers whose truth is already committed: a Redis that is away is logged and left to the feeder."""
     try:
         add(nudges)
     except redis.RedisError as error:
         metrics.errors.inc("enqueue")
-        log.warning("enqueue failed, the sweep will add it", jobs=[n.job_id for n in nudges[:10]], error=str(error))
+        log.warning("enqueue failed, it will be added later", jobs=[n.job_id for n in nudges[:10]], error=str(error))
         return False
     return True
 
@@ -159,12 +207,10 @@ def present(queue: str) -> set[str]:
     """The ids of all jobs that wait in a queue or run: what a worker has or will get without our help."""
     rq = rq_queue(queue)
     started = StartedJobRegistry(queue, connection=rq.connection, serializer=JSONSerializer)
-    # A mark past its time is that of a worker that died; RQ itself removes it only when some worker cleans up.
-    running = cast(list[bytes], rq.connection.zrangebyscore(started.key, clock.now().timestamp(), "+inf"))
-    return {*rq.get_job_ids(), *(started.parse_job_id(entry.decode()) for entry in running)}
-
-
-def scheduled(queue: str) -> set[str]:
-    """The ids of all jobs that wait for their time."""
-    registry = ScheduledJobRegistry(queue, connection=redis_client(), serializer=JSONSerializer)
-    return set(registry.get_job_ids(cleanup=False))
+    # Both at one moment, so that a job on its way from one to the other is seen. A mark past its time is that of a
+    # worker that died; RQ itself removes it only when some worker cleans up.
+    with rq.connection.pipeline(transaction=True) as pipe:
+        pipe.lrange(rq.key, 0, -1)
+        pipe.zrangebyscore(started.key, clock.now().timestamp(), "+inf")
+        queued, running = cast(tuple[list[bytes], list[bytes]], pipe.execute())
+    return {*(job_id.decode() for job_id in queued), *(started.parse_job_id(entry.decode()) for entry in running)}

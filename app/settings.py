@@ -83,6 +83,7 @@ class Settings(BaseSettings):
     worker_concurrency: int = Field(64, ge=1, le=1024)
     web_concurrency: int = Field(2, ge=1, le=64)
     horizon_minutes: float = Field(60, gt=0, le=24 * 60)
+    horizon_max: int = Field(200_000, ge=1)
 
     @classmethod
     def settings_customise_sources(

@@ -30,6 +30,7 @@ from app.extensions import make_redis
 from app.messages import sweep
 from app.settings import load_or_exit
 from jobs.context import app as process_app
+from jobs.feeder import feed_forever
 from jobs.periodic import next_run
 
 LEASE_MS = 3000
@@ -225,11 +226,21 @@ def main() -> None:
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, request_stop)
     scheduler = Scheduler(connection)
-    sweeper = threading.Thread(target=sweep_forever, args=(process_app(), scheduler, stop), name="sweep", daemon=True)
-    sweeper.start()
+
+    def leads() -> bool:
+        return scheduler.leads
+
+    app = process_app()
+    helpers = [
+        threading.Thread(target=sweep_forever, args=(app, scheduler, stop), name="sweep", daemon=True),
+        threading.Thread(target=feed_forever, args=(app, leads, stop), name="feeder", daemon=True),
+    ]
+    for helper in helpers:
+        helper.start()
     threading.Thread(target=beat_forever, args=(connection, stop), name="heartbeat", daemon=True).start()
     promote_forever(scheduler, stop)
-    sweeper.join(timeout=20)
+    for helper in helpers:
+        helper.join(timeout=10)
     log.info("scheduler stopped")
 
 

@@ -1,6 +1,7 @@
 """The world that tests live in: a salon, an outsider, an app on real stores, and a clock that stands still."""
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,7 @@ from app.messages import sweep
 from app.messages.models import Attempt, DeliveryEvent, Message
 from app.testing import FrozenClock
 from app.workspaces import service as workspaces
+from jobs.feeder import Feeder
 from jobs.scheduler import Scheduler
 
 SENDER = "+19876543210"
@@ -87,10 +89,13 @@ class World:
     provider: ScriptedProvider
     salon: Tenant = field(init=False)
     outsider: Tenant = field(init=False)
+    feeder: Feeder = field(init=False)
 
     def __post_init__(self) -> None:
         self.salon = self.tenant("ws_salon")
         self.outsider = self.tenant("ws_outsider")
+        with self.app.app_context():
+            self.feeder = Feeder()
 
     def tenant(self, workspace_id: str) -> Tenant:
         """A workspace with a key and a sender."""
@@ -127,12 +132,27 @@ class World:
                     return Job.fetch(job_id.decode(), connection=self.redis, serializer=JSONSerializer)
         return None
 
+    def repair(self) -> None:
+        """What the scheduler process does beside promoting: its sweep, and a tick of its feeder."""
+        sweep.sweep()
+        with suppress(redis.RedisError):  # as in the thread: the next tick tries again
+            self.feeder.tick()
+
+    def another_leads(self) -> None:
+        """Another scheduler takes over, and its feeder has begun."""
+        self.feeder = Feeder()
+        self.feeder.tick()
+
     def live(self, seconds: float, step: float = 5.0) -> None:
-        """Let time pass: workers, scheduler and sweep run at each step."""
+        """Let time pass: workers, scheduler, feeder and sweep run at each step."""
         for _ in range(round(seconds / step)):
             self.clock.advance(seconds=step)
-            sweep.sweep()
+            self.repair()
             self.work()
+
+    def scheduled(self) -> list[str]:
+        """The ids of the sends that wait in Redis for their time, in order."""
+        return [job_id.decode() for job_id in self.redis.zrange("rq:scheduled:send", 0, -1)]
 
     def message(self, job_id: str) -> Message:
         """The row behind a job."""

@@ -101,7 +101,7 @@ def _refuse(session: Session, message_id: str, provider: Provider, now: datetime
     if message.scheduled_at > now:
         return [queue.send_nudge(message.id, message.revision, message.scheduled_at, again=True)]
     if accounts.paused_account(session, provider.account):
-        return []  # the sweep adds it again when the account is back
+        return []  # the feeder adds it again when the account is back
     at = now + TWIN_WAIT
     session.execute(
         update(Message)

@@ -137,8 +137,7 @@ def _conclude(look: _Look, decision: decisions.Decision, *, looks: int) -> None:
         match decision:
             case decisions.LookUp(at):
                 if _settle(session, look, next_check_at=at, checks=looks or look.message.checks):
-                    # The sweep would find it too, up to five seconds later.
-                    nudges = [queue.look_nudge(queue.RECONCILE, look.message.id, at)]
+                    nudges = [queue.check_nudge(queue.RECONCILE, look.message.id, at)]
             case decisions.Fail(reason):
                 if _settle(session, look, status=Status.FAILED, reason=reason, finished_at=now, next_check_at=None):
                     metrics.failed.inc(reason, "")

@@ -215,11 +215,10 @@ def _taken_job_ids(session: Session, drafts: Sequence[Draft]) -> set[str]:
 
 
 def announce(stored: Sequence[Stored]) -> None:
-    """After the commit: count, and put what is due soon into Redis; the rest waits in SQL for the sweep to find it."""
+    """After the commit: count, and put what is due soon into Redis; the rest waits in SQL for the feeder to find it."""
     for item in stored:
         metrics.accepted.inc(item.channel)
-    horizon = clock.now() + timedelta(minutes=settings().horizon_minutes)
-    queue.try_add([item.nudge() for item in stored if item.due_at <= horizon])
+    queue.try_add([item.nudge() for item in stored])
 
 
 def find(session: Session, workspace_id: str, job_id: str) -> Message:
@@ -313,8 +312,7 @@ def reschedule(
     if not keep:
         return moved
     queue.remove([old_job])
-    if due_at <= now + timedelta(minutes=settings().horizon_minutes):
-        queue.try_add([queue.send_nudge(moved.id, moved.revision, due_at)])
+    queue.try_add([queue.send_nudge(moved.id, moved.revision, due_at)])
     return moved
 
 

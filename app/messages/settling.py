@@ -136,7 +136,8 @@ def _settle_failure(
             ):
                 metrics.failed.inc(reason, str(failure.code or ""))
         case decisions.LookUp(at):
-            _settle_row(session, claim, status=Status.UNKNOWN, next_check_at=at, checks=0, **problem)
+            row = _settle_row(session, claim, status=Status.UNKNOWN, next_check_at=at, checks=0, **problem)
+            return [queue.check_nudge(queue.RECONCILE, row.id, at)] if row else []
         case decisions.PauseAccount():
             accounts.pause(session, provider.account, failure, now)
             _settle_row(session, claim, status=Status.SCHEDULED, revision=Message.revision + 1, **problem)

@@ -1,14 +1,14 @@
-"""The safety net: every few seconds, make Redis and the provider's log agree with SQL again.
+"""The safety net: every few seconds, look after what nobody else finishes.
 
 Runs in the scheduler process. Each chore is bounded, stands on its own, and only repairs: running one twice, or in
 two processes at once, does no harm, because everything that it starts is claimed by a conditional UPDATE.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import redis
-from sqlalchemy import Row, select, update
+from sqlalchemy import select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import clock, metrics, queue
@@ -16,7 +16,6 @@ from app.api import idempotency
 from app.channels import accounts
 from app.channels.registry import provider as current_provider
 from app.database import reading, writing
-from app.extensions import settings
 from app.logs import get_logger
 from app.messages import recurring
 from app.messages.models import Attempt, Message
@@ -24,10 +23,7 @@ from app.messages.states import Status
 
 INTERVAL_S = 5.0
 BATCH = 1000
-MAX_ROWS = 50_000
-"""What one sweep looks at: a bound on its length; the earliest come first, and the next sweep goes on."""
-LOST_AFTER = timedelta(seconds=10)
-"""An overdue message whose job Redis believes to exist, but which is neither queued nor running, is nudged again."""
+"""What one chore looks at: a bound on its length; the earliest come first, and the next sweep goes on."""
 
 log = get_logger(__name__)
 
@@ -37,7 +33,6 @@ def sweep() -> None:
     chores: tuple[Callable[[datetime], object], ...] = (
         release_expired_leases,
         recurring.materialise_all,
-        refill_redis,
         start_checks,
         start_probe,
         idempotency.prune,
@@ -57,6 +52,7 @@ def release_expired_leases(now: datetime) -> int:
     """
     first_look = timedelta(seconds=current_provider().timeout_s)
     released: list[tuple[str, int]] = []
+    nudges: list[queue.Nudge] = []
     with writing() as session:
         expired = session.execute(
             select(Message.id, Message.attempt, Message.lease_until)
@@ -71,7 +67,7 @@ def release_expired_leases(now: datetime) -> int:
                 .values(
                     status=Status.UNKNOWN,
                     lease_until=None,
-                    next_check_at=row.lease_until + first_look,
+                    next_check_at=(first_look_at := row.lease_until + first_look),
                     checks=0,
                     error_message="the worker died while sending",
                 )
@@ -79,6 +75,7 @@ def release_expired_leases(now: datetime) -> int:
             ).first()
             if changed:
                 released.append((row.id, row.attempt))
+                nudges.append(queue.check_nudge(queue.RECONCILE, row.id, first_look_at))
                 session.execute(
                     update(Attempt)
                     .where(Attempt.message_id == row.id, Attempt.number == row.attempt, Attempt.outcome.is_(None))
@@ -87,78 +84,21 @@ def release_expired_leases(now: datetime) -> int:
     for message_id, attempt in released:
         metrics.attempts.inc(current_provider().name, "abandoned")
         log.error("lease expired, outcome unknown", message_id=message_id, attempt=attempt)
+    queue.try_add(nudges)
     return len(released)
-
-
-def refill_redis(now: datetime) -> int:
-    """Add a nudge for every message due within the horizon that Redis does not have; returns how many."""
-    queued, waiting = queue.present(queue.SEND_QUEUE), queue.scheduled(queue.SEND_QUEUE)
-    horizon = now + timedelta(minutes=settings().horizon_minutes)
-    with reading() as session:
-        paused = accounts.paused_account(session, current_provider().account) is not None
-    added = 0
-    for batch in _due_before(horizon, now, paused=paused):
-        missing: list[queue.Nudge] = []
-        lost: list[queue.Nudge] = []
-        for row in batch:
-            nudge = queue.send_nudge(row.id, row.revision, row.scheduled_at)
-            again = queue.send_nudge(row.id, row.revision, row.scheduled_at, again=True)
-            if not queued.isdisjoint((nudge.job_id, again.job_id)) or nudge.job_id in waiting:
-                continue
-            # Not in a list and not in the schedule: either Redis never had it (then `add` adds it), or a worker died
-            # between taking it and starting it and only its hash is left. A moment's patience spares what is in
-            # between.
-            (lost if row.scheduled_at <= now - LOST_AFTER or row.scheduled_at > now else missing).append(nudge)
-        added += queue.add(missing) + queue.add(lost, replace=True)
-    if added:
-        log.info("nudges added by the sweep", count=added)
-    return added
-
-
-def _due_before(horizon: datetime, now: datetime, *, paused: bool) -> Iterable[list[Row[str, int, datetime]]]:
-    """Scheduled messages in the order of their time, in batches, by keyset.
-
-    Of what is due while the account is paused only that which has lost its use: a nudge then says so in its row.
-    """
-    last_at: datetime | None = None
-    last_id = ""
-    for _ in range(MAX_ROWS // BATCH):
-        query = (
-            select(Message.id, Message.revision, Message.scheduled_at)
-            .where(Message.status == Status.SCHEDULED, Message.scheduled_at <= horizon)
-            .order_by(Message.scheduled_at, Message.id)
-            .limit(BATCH)
-        )
-        if paused:
-            query = query.where((Message.scheduled_at > now) | (Message.valid_until <= now))
-        if last_at is not None:
-            query = query.where(
-                (Message.scheduled_at > last_at) | ((Message.scheduled_at == last_at) & (Message.id > last_id))
-            )
-        with reading() as session:
-            batch = list(session.execute(query))
-        if batch:
-            yield batch
-        if len(batch) < BATCH:
-            return
-        last_at, last_id = batch[-1].scheduled_at, batch[-1].id
 
 
 def start_checks(now: datetime) -> int:
     """Have a worker ask the provider about unknown messages, and about accepted ones without a final report."""
     with reading() as session:
         rows = session.execute(
-            select(Message.id, Message.status, Message.attempt, Message.checks, Message.next_check_at)
+            select(Message.id, Message.status, Message.next_check_at)
             .where(Message.next_check_at <= now, Message.status.in_((Status.UNKNOWN, Status.SENT)))
             .order_by(Message.next_check_at)
             .limit(BATCH)
         ).all()
-    nudges = []
-    for row in rows:
-        function = queue.RECONCILE if row.status == Status.UNKNOWN else queue.REFRESH
-        nudges.append(queue.look_nudge(function, row.id, row.next_check_at))
-    present = queue.present(queue.UPKEEP_QUEUE)
-    return queue.add([nudge for nudge in nudges if nudge.job_id not in present], replace=True)
+    looks = {Status.UNKNOWN: queue.RECONCILE, Status.SENT: queue.REFRESH}
+    return queue.heal([queue.check_nudge(looks[Status(row.status)], row.id, row.next_check_at) for row in rows]).added
 
 
 def start_probe(now: datetime) -> int:

@@ -110,7 +110,7 @@ def test_it_shows_our_queues_jobs_and_workers(panel: Panel) -> None:
     world.salon.delay(10)
     world.salon.send()
     failed = failed_job(world)
-    [scheduled] = queue.scheduled(queue.SEND_QUEUE)
+    [scheduled] = world.scheduled()
     worker = Worker([queue.rq_queue(queue.SEND_QUEUE)], connection=world.redis, serializer=JSONSerializer)
     worker.register_birth()
     worker.prepare_execution(Job.fetch(scheduled, connection=world.redis, serializer=JSONSerializer))
@@ -128,7 +128,7 @@ def test_it_shows_our_queues_jobs_and_workers(panel: Panel) -> None:
 
 def test_no_number_and_no_text_is_in_it(panel: Panel) -> None:
     panel.world.salon.delay(10, body="Only between us")
-    [job_id] = queue.scheduled(queue.SEND_QUEUE)
+    [job_id] = panel.world.scheduled()
     operator = panel.operator
 
     for path in (JOBS.format("scheduled"), f"/admin/rq/0/data/job/{job_id}.json"):

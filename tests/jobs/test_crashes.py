@@ -1,6 +1,7 @@
 """kill -9 at every step: whatever a process had just done or was about to do, each message goes out once."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import update
@@ -18,7 +19,7 @@ from tests.jobs.support import (
 )
 from tests.world import World
 
-MOST_STEPS = 60
+MOST_STEPS = 100
 STEPS = ("commit", "redis transaction", "request")
 ANSWERS = ("accepted", FailureKind.TRANSIENT)
 
@@ -106,6 +107,9 @@ def test_a_death_at_any_step_loses_and_doubles_nothing(world: World, name: str) 
     unborn: list[int] = []
     for number in range(1, MOST_STEPS):
         body = f"Text {number}"
+        # Each run begins alike: on a full minute, with a scheduler that has begun to lead.
+        world.clock.set(world.clock.now().replace(second=0) + timedelta(minutes=1))
+        world.another_leads()
         with dies_at_step(world, number) as steps:
             SCENARIOS[name](world, body)
         world.provider.script.clear()

@@ -216,13 +216,14 @@ class Story(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_whatever_happens_each_message_goes_out_once(make_world: Callable[..., Any]) -> None:
-    Story.world = make_world()
+@pytest.mark.parametrize("horizon_max", [200_000, 2])
+def test_whatever_happens_each_message_goes_out_once(make_world: Callable[..., Any], horizon_max: int) -> None:
+    Story.world = make_world(horizon_max=horizon_max)
     moves.watch()
     run_state_machine_as_test(
         Story,
         settings=settings(
-            max_examples=40,
+            max_examples=20,
             stateful_step_count=25,
             deadline=timedelta(seconds=20),
             suppress_health_check=list(HealthCheck),

@@ -51,7 +51,7 @@ def test_what_became_due_meanwhile_goes_out_when_redis_is_back(world: World) -> 
     with redis_away(world):
         for _ in range(60):
             world.clock.advance(seconds=5)
-            sweep.sweep()
+            world.repair()
     world.redis.flushall()  # it came back empty
     world.live(5)
     assert bodies(world) == ["Hello"]

@@ -12,9 +12,9 @@ from sqlalchemy import func, select
 from app import queue
 from app.api.models import IdempotencyKey
 from app.database import reading
-from app.messages import claims, sweep
+from app.messages import claims
 from tests.jobs.support import CONFIGURATION, bodies, dies_at, lose_quietly
-from tests.world import SENDER, World
+from tests.world import World
 
 
 def in_schedule(world: World) -> int:
@@ -29,9 +29,9 @@ def test_a_flushed_redis_loses_and_doubles_nothing(world: World) -> None:
     now = [world.salon.send(body=f"Now {n}") for n in range(3)]
     later = [world.salon.delay(minutes, body=f"In {minutes}") for minutes in (0.5, 1, 45)]
     world.redis.flushall()
-    sweep.sweep()
+    world.repair()
     assert (in_queue(world), in_schedule(world)) == (3, 3)
-    sweep.sweep()
+    world.repair()
     assert (in_queue(world), in_schedule(world)) == (3, 3)
 
     world.live(40)
@@ -50,7 +50,7 @@ def test_a_flush_at_every_moment_of_a_message_s_life(world: World) -> None:
     for _ in range(30):
         world.redis.flushall()
         world.clock.advance(seconds=5)
-        sweep.sweep()
+        world.repair()
         world.work()
     assert world.message(job_id).status == "sent"
     assert bodies(world) == ["Hello"]
@@ -60,10 +60,10 @@ def test_what_is_due_beyond_the_horizon_waits_in_sql(world: World) -> None:
     world.salon.delay(59)
     job_id = world.salon.delay(61)
     assert in_schedule(world) == 1
-    sweep.sweep()
+    world.repair()
     assert in_schedule(world) == 1
     world.clock.advance(minutes=2)
-    sweep.sweep()
+    world.repair()
     assert in_schedule(world) == 2
     world.live(60 * 60, step=30)
     assert world.message(job_id).status == "sent"
@@ -90,7 +90,7 @@ def test_a_job_that_lost_its_place_in_the_queue(world: World) -> None:
 def test_a_job_that_lost_its_place_in_the_schedule(world: World) -> None:
     world.salon.delay(1)
     world.redis.delete("rq:scheduled:send")
-    sweep.sweep()
+    world.repair()
     assert in_schedule(world) == 1
     world.live(60)
     assert bodies(world) == ["Hello"]
@@ -137,7 +137,7 @@ def test_while_the_account_is_paused_nothing_is_pushed_in_vain(world: World) -> 
     for n in range(5):
         world.salon.delay(10, body=f"Later {n}")
     world.redis.flushall()
-    sweep.sweep()
+    world.repair()
     assert (in_queue(world), in_schedule(world)) == (0, 5)  # what is due later keeps its place
 
 
@@ -148,10 +148,10 @@ def test_sweeping_twice_or_in_two_places_changes_nothing(world: World) -> None:
     world.work()
     for _ in range(12):
         world.clock.advance(seconds=10)
-        sweep.sweep()
-        sweep.sweep()
+        world.repair()
+        world.repair()
         world.work()
-        sweep.sweep()
+        world.repair()
     assert sorted(bodies(world)) == ["One", "Two"]
 
 
@@ -165,7 +165,7 @@ def test_a_chore_that_fails_does_not_stop_the_others(world: World, monkeypatch: 
 
     monkeypatch.setattr(queue, "present", away)
     world.clock.advance(seconds=30)
-    sweep.sweep()
+    world.repair()
     assert world.messages()[0].status == "unknown"
 
 
@@ -218,24 +218,8 @@ def test_idempotency_keys_are_forgotten_after_a_day(world: World) -> None:
     answer = world.salon.post("/api/trigger/send-sms", world.salon.text(), Idempotency_Key="one")
     assert answer.status_code == 202
     world.clock.advance(hours=23, minutes=59)
-    sweep.sweep()
+    world.repair()
     assert keys() == 1
     world.clock.advance(minutes=1)
-    sweep.sweep()
+    world.repair()
     assert keys() == 0
-
-
-def test_of_a_backlog_the_earliest_come_first_and_all_come(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep, "BATCH", 4)
-    monkeypatch.setattr(sweep, "MAX_ROWS", 12)
-    items = [{"to": f"+123456789{n:02}", "body": f"Text {n:02}", "delayMinutes": 1 + n / 100} for n in range(20)]
-    bulk = {"workspaceId": "ws_salon", "fromNumber": SENDER, "messages": items}
-    assert world.salon.post("/api/trigger/schedule-bulk", bulk).json["data"]["accepted"] == 20
-    world.redis.flushall()
-    sweep.sweep()
-    waiting = [rq_id.decode().partition("-")[0] for rq_id in world.redis.zrange("rq:scheduled:send", 0, -1)]
-    earliest = sorted(world.messages(), key=lambda message: message.due_at)[:12]
-    assert waiting == [message.id for message in earliest]
-
-    world.live(120)
-    assert sorted(bodies(world)) == [item["body"] for item in items]
