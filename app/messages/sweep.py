@@ -18,7 +18,7 @@ from app.channels.registry import provider as current_provider
 from app.database import reading, writing
 from app.extensions import settings
 from app.logs import get_logger
-from app.messages import recurring
+from app.messages import pacing, recurring
 from app.messages.models import Attempt, Message
 from app.messages.states import Status
 
@@ -37,6 +37,7 @@ def sweep() -> None:
     chores: tuple[Callable[[datetime], object], ...] = (
         release_expired_leases,
         recurring.materialise_all,
+        pacing.hand_out_turns,
         refill_redis,
         start_checks,
         start_probe,
