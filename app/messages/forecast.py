@@ -76,7 +76,7 @@ def of_bulk(session: Session, drafts: Sequence[Draft], now: datetime) -> list[To
 
     Beside them stands what the workspace has planned already; of other workspaces that share the sender nobody is told.
     """
-    rates = sender_rates.current()
+    rates = sender_rates.current(session)
     asked = [
         Load(draft.sender, draft.due_at, count_segments(draft.body).segments, draft.valid_until)
         for draft in (drafts if rates.pace_somebody else ())
