@@ -20,10 +20,20 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import cast
+from typing import Any, cast
 
 import redis
-from sqlalchemy import ColumnElement, Integer, String, bindparam, func, literal_column, select, type_coerce, update
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    String,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    type_coerce,
+    update,
+)
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.orm import aliased
 from sqlalchemy.sql.dml import ReturningUpdate
@@ -96,22 +106,6 @@ def _stands_in_line(message: type[Message]) -> tuple[ColumnElement[bool], ...]:
     return waits, message.slot_at.is_not(None), message.slot_at > message.scheduled_at
 
 
-_other = aliased(Message)
-_line_end = (
-    select(func.max(_other.slot_at))
-    .where(_other.from_address == Message.from_address, *_stands_in_line(_other))
-    .scalar_subquery()
-)
-_now = bindparam("now", type_=UtcDateTime)
-# Made once: it would take longer to build than to run.
-_DUE = select(*_COLUMNS, type_coerce(_line_end, UtcDateTime)).where(
-    Message.id.in_(bindparam("ids", expanding=True)),
-    Message.status == Status.SCHEDULED,
-    Message.scheduled_at <= _now,
-    Message.valid_until > _now,
-)
-
-
 def admit(message_ids: Sequence[str]) -> list[str]:
     """Those of the messages that may be claimed now, as far as their senders' rates go; the others are given a time.
 
@@ -174,8 +168,26 @@ def _first_in_line(sender: str, rate: float, now: datetime) -> list[_Candidate]:
 
 def _due(message_ids: Sequence[str], now: datetime) -> list[_Candidate]:
     """Who could be claimed now."""
+    values = {"given": json.dumps([{"id": message_id} for message_id in message_ids]), "now": now}
     with reading() as session:
-        return [_Candidate(*row) for row in session.execute(_DUE, {"ids": list(message_ids), "now": now})]
+        return [_Candidate(*row) for row in session.execute(_find(session.get_bind().dialect.name), values)]
+
+
+@functools.cache
+def _find(dialect: str) -> Any:
+    given, other = given_rows(dialect, {"id": String}), aliased(Message)
+    line_end = (
+        select(func.max(other.slot_at))
+        .where(other.from_address == Message.from_address, *_stands_in_line(other))
+        .scalar_subquery()
+    )
+    now = bindparam("now", type_=UtcDateTime)
+    return select(*_COLUMNS, type_coerce(line_end, UtcDateTime)).where(
+        Message.id.in_(select(given.c.id)),
+        Message.status == Status.SCHEDULED,
+        Message.scheduled_at <= now,
+        Message.valid_until > now,
+    )
 
 
 def _turns(asking: Sequence[tuple[_Candidate, str]], allowed: Rates) -> list[str]:

@@ -4,11 +4,13 @@
 """
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from flask import current_app
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from app import clock
 from app.database import reading
@@ -42,22 +44,25 @@ class Rates:
         return self.default > 0 or any(self.own.values())
 
 
-def current() -> Rates:
-    """The rates of all senders. Where workspaces share an address and name different rates, the lowest counts."""
+def current(session: Session | None = None) -> Rates:
+    """The rates of all senders. Where workspaces share an address and name different rates, the lowest counts.
+
+    Whoever has a transaction open passes its ``session``: to wait for a second connection while one holds the first is
+    how a pool runs dry.
+    """
     now = clock.now()
     kept: tuple[datetime, Rates] | None = current_app.extensions.get(_KEY)
     if kept is None or not timedelta(0) <= now - kept[0] < KEPT:
-        kept = now, _read()
+        with nullcontext(session) if session else reading() as reader:
+            kept = now, _read(reader)
         current_app.extensions[_KEY] = kept
     return kept[1]
 
 
-def _read() -> Rates:
-    with reading() as session:
-        # A rate of 0 holds only where nobody names a higher one: it is the highest of all.
-        lowest = func.min(func.nullif(Sender.rate, 0))
-        rows = session.execute(
-            select(Sender.address, func.coalesce(lowest, 0)).where(Sender.rate.is_not(None)).group_by(Sender.address)
-        )
-        own = {address: float(rate) for address, rate in rows}
-    return Rates(settings().sender_rate, own)
+def _read(session: Session) -> Rates:
+    # A rate of 0 holds only where nobody names a higher one: it is the highest of all.
+    lowest = func.min(func.nullif(Sender.rate, 0))
+    rows = session.execute(
+        select(Sender.address, func.coalesce(lowest, 0)).where(Sender.rate.is_not(None)).group_by(Sender.address)
+    )
+    return Rates(settings().sender_rate, {address: float(rate) for address, rate in rows})
