@@ -87,6 +87,8 @@ def label(message: Message, now: datetime) -> Label:
     if message.status == Status.SCHEDULED:
         if message.attempt:
             return Label("Trying again", "↻", "busy")
+        if message.slot_at is not None:
+            return Label("In line", "○", "busy")
         if message.scheduled_at <= now:
             return Label("Due now", "○", "busy")
     return STATUS[message.status]

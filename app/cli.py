@@ -90,13 +90,16 @@ def add_user(email: str, workspace_ids: tuple[str, ...], operator: bool) -> None
 @senders.command("add")
 @click.argument("workspace_id")
 @click.argument("address")
+@click.option(
+    "--rate", type=click.IntRange(0, 10_000), help="Segments a second, where not SENDER_RATE; 0 is no pacing."
+)
 @with_appcontext
-def add_sender(workspace_id: str, address: str) -> None:
-    """Let WORKSPACE_ID send from ADDRESS (+E.164, or whatsapp:+E.164)."""
+def add_sender(workspace_id: str, address: str, rate: int | None) -> None:
+    """Let WORKSPACE_ID send from ADDRESS (+E.164, or whatsapp:+E.164); again, to change its rate."""
     _check_address(address)
     with writing() as session:
         service.ensure_workspace(session, _workspace_id(workspace_id))
-        service.add_sender(session, workspace_id, channel_of(address), address)
+        service.add_sender(session, workspace_id, channel_of(address), address, rate)
     click.echo(f"{workspace_id} may send from {address}")
 
 

@@ -57,6 +57,9 @@ class Histogram:
 accepted = Counter("bellhop_messages_accepted", "Messages accepted by the API", ("channel",))
 sent = Counter("bellhop_messages_sent", "Messages that the provider took", ("channel", "provider"))
 failed = Counter("bellhop_messages_failed", "Messages that will not go out", ("reason", "code"))
+deferred = Counter(
+    "bellhop_messages_deferred", "Times that a message was given a later time, to suit its sender's rate"
+)
 attempts = Counter("bellhop_attempts", "Tries by outcome", ("provider", "outcome"))
 reports = Counter("bellhop_delivery_reports", "Delivery reports by status", ("provider", "status"))
 lateness = Histogram(
@@ -76,6 +79,7 @@ METRICS: tuple[Counter | Histogram, ...] = (
     accepted,
     sent,
     failed,
+    deferred,
     attempts,
     reports,
     lateness,

@@ -77,6 +77,7 @@ class Settings(BaseSettings):
     twilio_api_base_url: str = TWILIO_API
     twilio_timeout_s: float = Field(10.0, gt=0, le=60)
     phone_strictness: Literal["e164", "possible", "valid"] = "e164"
+    sender_rate: float = Field(0, ge=0, le=10_000, allow_inf_nan=False)
 
     # Processes
     workers: int = Field(1, ge=1, le=32)
@@ -140,6 +141,13 @@ class Settings(BaseSettings):
             raise ValueError("must be a phone number in E.164 form, such as +61400000549")
         return value
 
+    @field_validator("sender_rate")
+    @classmethod
+    def _rate(cls, value: float) -> float:
+        if 0 < value < 0.01:
+            raise ValueError("must be 0 (no pacing) or at least 0.01 segments a second")
+        return value
+
     @field_validator("admin_email")
     @classmethod
     def _email(cls, value: str | None) -> str | None:
@@ -155,6 +163,9 @@ class Settings(BaseSettings):
                 data["sms_provider"] = "twilio" if data.get("twilio_account_sid") else "sandbox"
             if not data.get("phone_strictness"):
                 data["phone_strictness"] = "valid" if data["sms_provider"] == "twilio" else "e164"
+            if data.get("sender_rate") in (None, ""):
+                # What a US long code may send (twilio.com, "Understanding Twilio Rate Limits and Message Queues").
+                data["sender_rate"] = 1 if data["sms_provider"] == "twilio" else 0
             if not data.get("database_url"):
                 data["database_url"] = f"sqlite:///{Path(data.get('var_dir') or 'var').absolute()}/bellhop.db"
             if not data.get("web_concurrency"):

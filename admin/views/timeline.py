@@ -32,7 +32,9 @@ def timeline(
     ]
     steps += [] if at_once else [_due(message, now)]
     steps += [_try(attempt, message) for attempt in attempts]
-    if message.status == Status.SCHEDULED and message.attempt and message.scheduled_at != message.due_at:
+    if message.status == Status.SCHEDULED and message.slot_at is not None:
+        steps.append(Step(message.slot_at, "Its sender's turn", "plan", "This number sends no faster."))
+    elif message.status == Status.SCHEDULED and message.attempt and message.scheduled_at != message.due_at:
         steps.append(Step(message.scheduled_at, "Next try", "plan"))
     steps += [_report(event) for event in events]
     if message.status in (Status.CANCELLED, Status.SKIPPED, Status.FAILED) and message.finished_at is not None:

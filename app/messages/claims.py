@@ -18,7 +18,7 @@ from app.contacts import service as contacts
 from app.database import batch, writing
 from app.ids import new_id
 from app.logs import get_logger
-from app.messages import statements
+from app.messages import pacing, statements
 from app.messages.models import Message
 from app.messages.states import Reason, Status
 
@@ -60,9 +60,13 @@ def lease(timeout_s: float) -> timedelta:
 def claim(message_ids: Sequence[str], provider: Provider) -> list[Claim]:
     """Claim those of the messages that may go out now, all at once.
 
-    What cannot go out is dealt with on the way: too early ones are nudged again at their time, expired and opted-out
-    ones are closed with their reason, and those of a paused account wait.
+    The senders' turns are taken first: what has none yet is not claimed. What cannot go out is dealt with on the way:
+    too early ones are nudged again at their time, expired and opted-out ones are closed with their reason, and those of
+    a paused account wait.
     """
+    message_ids = pacing.admit(message_ids)
+    if not message_ids:
+        return []
     now = clock.now()
     lease_until = now + lease(provider.timeout_s)
     attempt_ids = {message_id: new_id() for message_id in message_ids}

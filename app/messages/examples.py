@@ -105,6 +105,7 @@ MESSAGE: dict[str, Any] = {
     "reason": None,
     "scheduledTime": "2025-05-11T15:22:43.000+10:00",
     "nextAttemptAt": None,
+    "slotAt": None,
     "validUntil": "2025-05-11T09:22:43.000+00:00",
     "sentAt": "2025-05-11T05:22:43.210+00:00",
     "finishedAt": "2025-05-11T05:22:45.000+00:00",

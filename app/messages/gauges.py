@@ -30,10 +30,14 @@ def read() -> Iterable[metrics.Gauge]:
         unknown = session.scalar(
             select(func.count()).where(Message.status == Status.UNKNOWN, Message.next_check_at.is_not(None))
         )
+        in_line = session.scalar(
+            select(func.count()).where(Message.status == Status.SCHEDULED, Message.slot_at.is_not(None))
+        )
         paused = accounts.paused_account(session, current_provider().account) is not None
     late = (now - oldest).total_seconds() if oldest else 0.0
     yield "bellhop_oldest_due_seconds", "How long the oldest unsent message has been due", late
     yield "bellhop_due_messages", "Messages that are due and not yet claimed", float(due or 0)
+    yield "bellhop_waiting_for_sender", "Messages that are due and wait for their sender's turn", float(in_line or 0)
     yield "bellhop_unknown_messages", "Messages whose fate is being looked up", float(unknown or 0)
     yield "bellhop_provider_account_paused", "1 while the provider refuses our account", float(paused)
     try:

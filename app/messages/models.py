@@ -18,9 +18,10 @@ class Message(Base):
     """One message to one person.
 
     ``due_at`` is what was asked for and moves only when somebody reschedules; ``scheduled_at`` is when the next try may
-    begin and moves with each retry. ``attempt`` counts claims and fences them: whoever settles names the attempt
-    that it claimed. Of those, ``attempts_used`` were answered by the provider and count against the policy;
-    ``attempts_uncounted`` were not (crashes, 429, proved not accepted) and have a limit of their own.
+    begin and moves with each retry and each wait for the sender's turn. ``attempt`` counts claims and fences them:
+    whoever settles names the attempt that it claimed. Of those, ``attempts_used`` were answered by the provider and
+    count against the policy; ``attempts_uncounted`` were not (crashes, 429, proved not accepted) and have a limit of
+    their own.
     """
 
     __tablename__ = "messages"
@@ -62,6 +63,13 @@ class Message(Base):
             postgresql_where=text("status = 'scheduled'"),
             sqlite_where=text("status = 'scheduled'"),
         ),
+        Index(
+            "ix_messages_turn",
+            "from_address",
+            "slot_at",
+            postgresql_where=text("status = 'scheduled' AND slot_at IS NOT NULL"),
+            sqlite_where=text("status = 'scheduled' AND slot_at IS NOT NULL"),
+        ),
         Index("ix_messages_workspace_due", "workspace_id", "due_at", "id"),
         Index("ix_messages_workspace_status", "workspace_id", "status", "due_at", "id"),
     )
@@ -91,6 +99,10 @@ class Message(Base):
     due_text: Mapped[str] = mapped_column(String(40))
     """The due time as the caller wrote it, with the caller's offset: what is echoed."""
     scheduled_at: Mapped[datetime]
+    slot_at: Mapped[datetime | None]
+    """The sender's turn that it waits for, else None: promised where it equals ``scheduled_at``, expected where it is
+    later (see ``app.messages.pacing``).
+    """
     valid_until: Mapped[datetime]
     """After this instant it is worse than nothing, and is not sent."""
 

@@ -59,6 +59,9 @@ class MessageItem(ApiModel):
     reason: str | None
     scheduled_time: str
     next_attempt_at: str | None
+    slot_at: str | None = Field(
+        description="It is due, and waits for its sender's turn, which is expected at this time (`SENDER_RATE`)."
+    )
     valid_until: str
     sent_at: str | None
     finished_at: str | None
@@ -220,7 +223,8 @@ def _item(row: Message) -> dict[str, Any]:
         "state": state.value,
         "reason": row.reason,
         "scheduled_time": row.due_text,
-        "next_attempt_at": _text(row.scheduled_at) if waiting else None,
+        "next_attempt_at": _text(row.slot_at or row.scheduled_at) if waiting else None,
+        "slot_at": _text(row.slot_at) if waiting else None,
         "valid_until": _text(row.valid_until),
         "sent_at": _text(row.sent_at),
         "finished_at": _text(row.finished_at),

@@ -343,11 +343,22 @@ class BulkRejected(ApiModel):
     error: ItemError
 
 
+class BulkWarning(ApiModel):
+    """A sender that needs longer than its messages are valid."""
+
+    code: Literal["sender_too_slow"] = "sender_too_slow"
+    from_number: str
+    message: str
+    affected: int = Field(description="How many of these messages would not go out.")
+    last_slot: str = Field(description="When the last one would have its turn, if it were still wanted then.")
+
+
 class BulkAnswer(ApiModel):
-    """A verdict for each item, in the order of the request."""
+    """A verdict for each item, in the order of the request. ``warnings`` is there if there are any."""
 
     model_config = ConfigDict(json_schema_extra=example(examples.BULK_ANSWER))
 
     accepted: int
     rejected: int
     results: list[BulkAccepted | BulkRejected]
+    warnings: list[BulkWarning] = Field(default_factory=list, exclude_if=lambda warnings: not warnings)

@@ -299,6 +299,7 @@ def reschedule(
                 due_at=due_at,
                 due_text=due_text,
                 scheduled_at=due_at,
+                slot_at=None,
                 valid_until=valid_until,
                 revision=Message.revision + 1,
             )

@@ -122,6 +122,7 @@ def _claim(dialect: str) -> tuple[Any, Update]:
             attempt=Message.attempt + 1,
             lease_until=bindparam("leased_until", type_=UtcDateTime()),
             next_check_at=None,
+            slot_at=None,
         )
     )
     return given, statement

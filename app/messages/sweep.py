@@ -17,7 +17,7 @@ from app.channels import accounts
 from app.channels.registry import provider as current_provider
 from app.database import reading, writing
 from app.logs import get_logger
-from app.messages import recurring
+from app.messages import pacing, recurring
 from app.messages.models import Attempt, Message
 from app.messages.states import Status
 
@@ -33,6 +33,7 @@ def sweep() -> None:
     chores: tuple[Callable[[datetime], object], ...] = (
         release_expired_leases,
         recurring.materialise_all,
+        pacing.hand_out_turns,
         start_checks,
         start_probe,
         idempotency.prune,

@@ -15,7 +15,7 @@ from app.api.idempotency import Outcome
 from app.database import reading
 from app.errors import ApiError, invalid_field
 from app.ids import keyed_job_id, message_id
-from app.messages import schemas, service
+from app.messages import forecast, schemas, service
 from app.messages.models import Message
 from app.messages.service import Draft, SenderBook, Stored, time_text
 from app.messages.states import Status, job_status, message_status
@@ -170,8 +170,10 @@ def schedule_bulk(caller: Caller, payload: schemas.ScheduleBulk) -> Outcome:
                 verdicts.append(_bulk_draft(item, payload, workspace_id, book, now, job_id))
             except ApiError as error:
                 verdicts.append(error)
-        stored = service.store(session, [verdict for verdict in verdicts if isinstance(verdict, Draft)])
-        answer = _bulk_answer(verdicts, stored)
+        drafts = [verdict for verdict in verdicts if isinstance(verdict, Draft)]
+        warnings = _bulk_warnings(session, book, drafts, now)
+        stored = service.store(session, drafts)
+        answer = _bulk_answer(verdicts, stored, warnings)
         return Outcome(dump(answer), lambda: service.announce(stored))
 
     return idempotency.once(workspace_id, "schedule-bulk", key, schemas.plain(payload), work)
@@ -205,7 +207,24 @@ def _bulk_draft(
     )
 
 
-def _bulk_answer(verdicts: list[Draft | ApiError], stored: list[Stored]) -> schemas.BulkAnswer:
+def _bulk_warnings(session: Session, book: SenderBook, drafts: list[Draft], now: datetime) -> list[schemas.BulkWarning]:
+    return [
+        schemas.BulkWarning(
+            from_number=slow.sender,
+            message=f"{slow.sender} sends {slow.rate:g} segment{'' if slow.rate == 1 else 's'} a second, and is busy "
+            f"with all that is due by then until {time_text(slow.last_slot, book.zone)}. {slow.affected} of these "
+            "messages would be of no use any more when their turn comes, and will not go out. Spread them over more "
+            "time or over more senders.",
+            affected=slow.affected,
+            last_slot=time_text(slow.last_slot, book.zone),
+        )
+        for slow in forecast.of_bulk(session, drafts, now)
+    ]
+
+
+def _bulk_answer(
+    verdicts: list[Draft | ApiError], stored: list[Stored], warnings: list[schemas.BulkWarning]
+) -> schemas.BulkAnswer:
     rows = iter(stored)
     results: list[schemas.BulkAccepted | schemas.BulkRejected] = []
     for index, verdict in enumerate(verdicts):
@@ -223,7 +242,9 @@ def _bulk_answer(verdicts: list[Draft | ApiError], stored: list[Stored]) -> sche
                 reference=verdict.reference,
             )
         )
-    return schemas.BulkAnswer(accepted=len(stored), rejected=len(verdicts) - len(stored), results=results)
+    return schemas.BulkAnswer(
+        accepted=len(stored), rejected=len(verdicts) - len(stored), results=results, warnings=warnings
+    )
 
 
 @endpoint(

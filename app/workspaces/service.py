@@ -78,10 +78,16 @@ def revoke_key(workspace_id: str, prefix: str) -> int:
         return len(list(revoked))
 
 
-def add_sender(session: Session, workspace_id: str, channel: str, address: str) -> None:
-    """Allow a workspace to send from an address; harmless when repeated."""
+def add_sender(session: Session, workspace_id: str, channel: str, address: str, rate: int | None = None) -> None:
+    """Allow a workspace to send from an address; harmless when repeated.
+
+    ``rate``: segments a second that it carries; None leaves it as it was, at first the installation's.
+    """
     row = {"workspace_id": workspace_id, "channel": channel, "address": address}
     insert_ignore(session, Sender, [row], returning=Sender.id)
+    if rate is not None:
+        same = (Sender.workspace_id == workspace_id, Sender.address == address)
+        session.execute(update(Sender).where(*same).values(rate=rate))
 
 
 def senders_of(session: Session, workspace_id: str) -> set[str]:

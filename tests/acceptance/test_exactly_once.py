@@ -123,6 +123,7 @@ def environment(twilio: TwilioServer, **more: str) -> dict[str, str]:
         "TWILIO_ACCOUNT_SID": twilio.account_sid,
         "TWILIO_AUTH_TOKEN": twilio.auth_token,
         "TWILIO_API_BASE_URL": twilio.url,
+        "SENDER_RATE": "0",
         "TWILIO_TIMEOUT_S": "1",
         "TWILIO_FROM_NUMBER": SENDER,
         "PHONE_STRICTNESS": "e164",

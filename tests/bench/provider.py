@@ -92,6 +92,7 @@ class BenchProvider:
         return {
             "TWILIO_ACCOUNT_SID": ACCOUNT_SID,
             "TWILIO_AUTH_TOKEN": AUTH_TOKEN,
+            "SENDER_RATE": "0",
             "TWILIO_API_BASE_URL": f"http://127.0.0.1:{self.port}",
         }
 

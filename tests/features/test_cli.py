@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from app.cli import init_cli
 from app.database import reading
-from app.workspaces.models import Membership, User, Workspace
+from app.workspaces.models import Membership, Sender, User, Workspace
 from tests.world import World
 
 
@@ -46,6 +46,14 @@ def test_wrong_values_are_refused_and_change_nothing(world: World) -> None:
     with reading() as session:
         assert session.get_one(Workspace, "ws_salon").timezone == "UTC"
         assert set(session.scalars(select(Workspace.id))) == {"ws_salon", "ws_outsider"}
+
+
+def test_a_sender_s_rate_is_set_and_changed_and_else_left_alone(world: World) -> None:
+    for arguments, rate in ((("--rate", "3"), 3), ((), 3), (("--rate", "0"), 0)):
+        assert run(world, "senders", "add", "ws_salon", "+19876543299", *arguments).exit_code == 0
+        with reading() as session:
+            assert session.scalars(select(Sender.rate).where(Sender.address == "+19876543299")).all() == [rate]
+    assert run(world, "senders", "add", "ws_salon", "+19876543299", "--rate", "-1").exit_code == 2
 
 
 def test_a_login_is_made_once_and_its_password_shown(world: World) -> None:

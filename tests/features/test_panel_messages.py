@@ -2,13 +2,14 @@
 
 import html
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import update
 
 from app.channels.base import Failure, FailureKind
 from app.database import writing
+from app.messages.models import Message
 from app.messages.status import Report, apply_report
 from app.workspaces.models import Workspace
 from tests.features.panel import Panel
@@ -166,6 +167,19 @@ def test_the_timeline_tells_the_whole_story(panel: Panel) -> None:
     assert steps(page)[-1] == "The phone has it"
     assert "Delivered" in page
     assert str(sid) in page
+
+
+def test_a_message_in_line_says_when_its_sender_s_turn_is(panel: Panel) -> None:
+    world = panel.world
+    job_id = world.salon.send()
+    turn = world.clock.now() + timedelta(minutes=3)
+    with writing() as session:
+        session.execute(update(Message).values(slot_at=turn, scheduled_at=turn))
+
+    page = panel.salon.get(details(panel, job_id)).text
+
+    assert steps(page)[-1] == "Its sender's turn"
+    assert "In line" in page
 
 
 def test_why_a_message_failed_is_said_in_words(panel: Panel) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from unittest.mock import patch
 
 import pytest
 from sqlalchemy import update
@@ -9,6 +10,8 @@ from sqlalchemy import update
 from app.channels.base import FailureKind
 from app.database import writing
 from app.messages.models import Message
+from app.workspaces import rates
+from app.workspaces.rates import Rates
 from tests.jobs.dying import dies_at_step
 from tests.jobs.support import (
     CONFIGURATION,
@@ -17,7 +20,7 @@ from tests.jobs.support import (
     lose_quietly,
     report,
 )
-from tests.world import World
+from tests.world import PERSON, SENDER, World
 
 MOST_STEPS = 100
 STEPS = ("commit", "redis transaction", "request")
@@ -73,6 +76,17 @@ def reported_early(world: World, body: str) -> None:
     report(world, job_id, "delivered")
 
 
+def in_line(world: World, body: str) -> None:
+    world.clock.advance(minutes=2)  # the sender is free, whatever went before
+    with patch.object(rates, "current", lambda _session=None: Rates(0.02, {})):
+        texts = [(f"Before {body}", 0.01), (body, 0.02)]
+        messages = [{"to": PERSON, "body": text, "delayMinutes": minutes} for text, minutes in texts]
+        answer = {"workspaceId": "ws_salon", "fromNumber": SENDER, "messages": messages}
+        world.salon.post("/api/trigger/schedule-bulk", answer)
+        for seconds in (1, 25, 25):
+            world.live(seconds, step=seconds)
+
+
 SCENARIOS: dict[str, Callable[[World, str], None]] = {
     "now": send_now,
     "later": send_later,
@@ -83,6 +97,7 @@ SCENARIOS: dict[str, Callable[[World, str], None]] = {
     "accepted and lost": accepted_and_lost,
     "not accepted and lost": after(lose_quietly),
     "reported early": reported_early,
+    "in line": in_line,
 }
 
 
