@@ -168,7 +168,7 @@ def _counter(url: str, table: str) -> Callable[[], int]:
 
     def count() -> int:
         with engine.connect() as connection:
-            return int(connection.scalar(text(f"SELECT count(*) FROM {table}")))  # noqa: S608 - our own names
+            return int(connection.scalar(text(f"SELECT count(*) FROM {table}")))
 
     return count
 

@@ -41,7 +41,16 @@ def serve(app: str, environ: Mapping[str, str], options: Sequence[str] = (), *, 
     address.
     """
     port = free_port()
-    usual = ["--worker-class", "gthread", "--threads", str(THREADS), "--workers", str(workers), "--log-level", "warning"]
+    usual = [
+        "--worker-class",
+        "gthread",
+        "--threads",
+        str(THREADS),
+        "--workers",
+        str(workers),
+        "--log-level",
+        "warning",
+    ]
     command = [sys.executable, "-m", "gunicorn", *(options or usual), "--bind", f"127.0.0.1:{port}", app]
     process = subprocess.Popen(command, env={**os.environ, **environ, "PORT": str(port)})
     try:
