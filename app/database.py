@@ -201,16 +201,6 @@ def _write_together(engine: Engine, calls: Sequence[Call[tuple[Context, Work], A
                     raise  # a full disk ends the whole transaction: nobody's work is kept
 
 
-def write_one(text: str, parameters: Any) -> bool:
-    """Run one statement of a driver's own form as a transaction; says whether it changed a row. On PostgreSQL it
-    commits itself, in a single round trip.
-    """
-    if db.engine.dialect.name == "sqlite":
-        return write(lambda session: session.connection().exec_driver_sql(text, parameters).rowcount == 1)
-    with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        return connection.exec_driver_sql(text, parameters).rowcount == 1
-
-
 def row_table(session: Session, columns: dict[str, Any], rows: list[dict[str, Any]], name: str = "given") -> Any:
     """Values as a table inside a statement, to change many rows, each in its own way, at once.
 

@@ -11,9 +11,10 @@ from functools import lru_cache
 from itertools import repeat
 from typing import Any
 
-from sqlalchemy import JSON, Column, Dialect
+from sqlalchemy import JSON, Dialect, LargeBinary
 from sqlalchemy import inspect as mapping_of
 from sqlalchemy.orm import Session
+from sqlalchemy.types import TypeEngine
 
 from app.database import Base, UtcDateTime
 
@@ -24,44 +25,49 @@ class Writer:
     """Turns rows (by attribute name, all with the same keys) of one table into tuples for one kind of database."""
 
     def __init__(self, model: type[Base], keys: Sequence[str], dialect: Dialect) -> None:
-        columns = dict(mapping_of(model).columns.items())
-        self._keys = keys
-        self._constants = [
-            _constant(column) for key, column in columns.items() if key not in keys and column.default is not None
-        ]
-        self.columns: list[Column[Any]] = [columns[key] for key in keys] + [
-            column for key, column in columns.items() if key not in keys and column.default is not None
-        ]
-        """What the tuples hold, in this order; columns without a value and a default stay NULL."""
-        self._encoders = [encoder(columns[key], dialect) for key in keys]
-        names = ", ".join(f'"{column.name}"' for column in self.columns)
-        table = model.__tablename__
-        self.copy = f'COPY "{table}" ({names}) FROM STDIN'
-        self.insert = f'INSERT INTO "{table}" ({names}) VALUES ({", ".join("?" * len(self.columns))})'  # noqa: S608
+        columns = mapping_of(model).columns
+        fixed = constants(model, keys)
+        names = ", ".join(f'"{columns[key].name}"' for key in (*keys, *fixed))
+        marks = ", ".join("?" * (len(keys) + len(fixed)))
+        self.copy = f'COPY "{model.__tablename__}" ({names}) FROM STDIN'
+        self.insert = f'INSERT INTO "{model.__tablename__}" ({names}) VALUES ({marks})'  # noqa: S608 - our own names
+        self._encoders = {key: encoder(columns[key].type, dialect) for key in keys}
+        self._fixed = [repeat(value) for value in fixed.values()]
 
     def tuples(self, rows: Sequence[dict[str, Any]]) -> Iterable[tuple[Any, ...]]:
-        """The rows' values in the order of ``columns``."""
+        """The values of each row in the order of the statements' columns."""
         given: list[Iterable[Any]] = []
-        for key, encode in zip(self._keys, self._encoders, strict=True):
+        for key, encode in self._encoders.items():
             values = [row[key] for row in rows]
             given.append(values if encode is None else [None if value is None else encode(value) for value in values])
-        return zip(*given, *map(repeat, self._constants), strict=False)  # the constants never end
+        return zip(*given, *self._fixed, strict=False)  # the fixed ones never end
 
 
-def _constant(column: Column[Any]) -> Any:
-    default = column.default
-    if default is None or not default.is_scalar:
-        raise ValueError(f"{column} needs a value: its default is made for each row")
-    return default.arg  # type: ignore[attr-defined]
+def constants(model: type[Base], keys: Sequence[str]) -> dict[str, Any]:
+    """What the columns outside of ``keys`` hold in every new row, by attribute; those without a default stay NULL.
+
+    Raises:
+        ValueError: the default of one of them is made anew for each row, so the rows must bring it.
+    """
+    found: dict[str, Any] = {}
+    for key, column in mapping_of(model).columns.items():
+        if key in keys or column.default is None:
+            continue
+        if not column.default.is_scalar:
+            raise ValueError(f"{column} needs a value")
+        found[key] = column.default.arg  # type: ignore[attr-defined]
+    return found
 
 
-def encoder(column: Column[Any], dialect: Dialect) -> Encoder | None:
-    """Makes a value what the driver takes; None where it takes it as it is. NULL needs no encoding."""
+def encoder(kind: TypeEngine[Any], dialect: Dialect) -> Encoder | None:
+    """Makes a value of a column's type what the driver takes; None where it takes it as it is. NULL stays None."""
     if dialect.name == "sqlite":
-        return column.type.dialect_impl(dialect).bind_processor(dialect)
-    if isinstance(column.type, UtcDateTime):
+        return kind.dialect_impl(dialect).bind_processor(dialect)
+    if isinstance(kind, UtcDateTime):
         return _instant
-    return _json if isinstance(column.type, JSON) else None
+    if isinstance(kind, JSON):
+        return _json
+    return _bytes if isinstance(kind, LargeBinary) else None
 
 
 def _instant(value: datetime) -> str:
@@ -72,6 +78,10 @@ def _instant(value: datetime) -> str:
 
 def _json(value: Any) -> str:
     return json.dumps(value) if value else "[]" if isinstance(value, list) else "{}"
+
+
+def _bytes(value: bytes) -> str:
+    return f"\\x{value.hex()}"
 
 
 @lru_cache(maxsize=64)

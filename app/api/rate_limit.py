@@ -7,6 +7,7 @@ gone.
 import hashlib
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from flask import Blueprint, Flask, request
 from flask.wrappers import Response
@@ -33,6 +34,8 @@ def init_rate_limit(app: Flask, settings: Settings, blueprints: Sequence[Bluepri
         {"socket_connect_timeout": 1, "socket_timeout": 1} if settings.redis_url else {}
     )
     app.config["RATELIMIT_ENABLED"] = settings.rate_limit > 0
+    if not settings.rate_limit:
+        return  # a limiter that is switched off still looks at each request
     app.after_request(_seconds_from_now)  # before the limiter's own, because the last one registered runs first
     limiter = Limiter(
         key_func=_caller,
@@ -47,9 +50,21 @@ def init_rate_limit(app: Flask, settings: Settings, blueprints: Sequence[Bluepri
         in_memory_fallback_enabled=True,
         key_prefix="bellhop",
     )
-    limiter.init_app(app)
+    attach(limiter, app, blueprints)
     for blueprint in blueprints:
-        limiter.shared_limit(f"{settings.rate_limit or 1} per minute", scope="api")(blueprint)
+        limiter.shared_limit(f"{settings.rate_limit} per minute", scope="api")(blueprint)
+
+
+def attach(limiter: Limiter, app: Flask, blueprints: Sequence[Blueprint]) -> None:
+    """Let a limiter look at the requests of some blueprints only. Left to itself it looks at each request of the app,
+    which costs more than most of what we do for one.
+    """
+    limiter.init_app(app)
+    kinds: list[Any] = [app.before_request_funcs, app.after_request_funcs, app.teardown_request_funcs]
+    for hooks in kinds:
+        hook = hooks[None].pop()
+        for blueprint in blueprints:
+            hooks.setdefault(blueprint.name, []).append(hook)
 
 
 def _seconds_from_now(response: Response) -> Response:

@@ -10,14 +10,15 @@ import argparse
 import importlib.util
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
 
 from flask_migrate import upgrade
+from redis import Redis
 from sqlalchemy import create_engine, text
 
 from app.database import db, writing
@@ -39,6 +40,40 @@ BODY = "Hello Anna, this reminds you of your appointment tomorrow at 16:00. Repl
 
 
 @dataclass(frozen=True, slots=True)
+class Stores:
+    """What a contender keeps its messages in."""
+
+    redis: str
+    database: str | None = None
+    table: str = ""
+
+    def rows(self) -> int | None:
+        """How many messages there are; None where none is stored in SQL."""
+        return int(str(self._ask(f"SELECT count(*) FROM {self.table}")[0])) if self.database else None
+
+    def cpu_s(self) -> float:
+        """CPU time of Redis and of the database's own processes so far, but for those that write it out."""
+        with closing(Redis.from_url(self.redis)) as client:
+            pids = [int(client.info("server")["process_id"])]
+        if self.database and self.database.startswith("postgresql"):
+            pids += [
+                int(str(pid))
+                for pid in self._ask(
+                    "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+            ]
+        return sum(map(gunicorn.cpu_s, pids))
+
+    def _ask(self, query: str) -> Sequence[object]:
+        engine = create_engine(self.database or "")
+        try:
+            with engine.connect() as connection:
+                return connection.scalars(text(query)).all()
+        finally:
+            engine.dispose()
+
+
+@dataclass(frozen=True, slots=True)
 class Contender:
     """A running server, and one request for it that it answers again and again."""
 
@@ -48,8 +83,7 @@ class Contender:
     messages: int
     """In one request."""
     connections: int
-    count: Callable[[], int] | None
-    """Reads how many rows there are; None where nothing is stored in SQL."""
+    stores: "Stores"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +93,15 @@ class Result:
     name: str
     load: Load
     messages_per_second: float
-    cpu_ms: float
-    """CPU time of the web processes per request, in ms."""
+    web_cpu_ms: float
+    """CPU time of the web processes per request."""
+    stores_cpu_ms: float
+    """CPU time of Redis and the database's processes per request."""
+
+    @property
+    def cpu_ms(self) -> float:
+        """All that a request costs: what the ratios come to where the machine has nothing else to do."""
+        return self.web_cpu_ms + self.stores_cpu_ms
 
 
 def measure(contender: Contender, seconds: float) -> Result:
@@ -69,14 +110,17 @@ def measure(contender: Contender, seconds: float) -> Result:
     Raises:
         AssertionError: a request was refused, or the database does not hold exactly what was accepted.
     """
-    before, cpu = contender.count() if contender.count else 0, contender.server.cpu_s()
+    stores = contender.stores
+    rows, web_cpu, stores_cpu = stores.rows(), contender.server.cpu_s(), stores.cpu_s()
     load = in_a_process(contender.server.port, contender.connections, seconds, contender.request)
-    cpu = contender.server.cpu_s() - cpu
+    web_cpu, stores_cpu = contender.server.cpu_s() - web_cpu, stores.cpu_s() - stores_cpu
     if load.refused:
         raise AssertionError(f"{contender.name}: {load.refused} requests were refused")
-    if contender.count and contender.count() - before != load.accepted * contender.messages:
-        raise AssertionError(f"{contender.name}: {load.accepted} answers, but {contender.count() - before} new rows")
-    return Result(contender.name, load, load.per_second * contender.messages, cpu * 1000 / load.accepted)
+    if rows is not None and stores.rows() != rows + load.accepted * contender.messages:
+        raise AssertionError(f"{contender.name}: {load.accepted} were accepted, and {rows} rows became {stores.rows()}")
+    per_request = 1000 / load.accepted
+    rate = load.per_second * contender.messages
+    return Result(contender.name, load, rate, web_cpu * per_request, stores_cpu * per_request)
 
 
 def run(seconds: float = 5, runs: int = 3, *, sqlite: bool = False) -> dict[str, list[Result]]:
@@ -109,7 +153,7 @@ def contenders(*, sqlite: bool) -> Iterator[list[Contender]]:
         }
         options = ("-c", "python:app.gunicorn_config")
         bellhop = stack.enter_context(gunicorn.serve("app.wsgi:app", environ, options))
-        running = list(_ours(bellhop, _counter(ours, "messages")))
+        running = list(_ours(bellhop, Stores(f"{redis}/0", ours, "messages")))
         others = [("stock", "stock_accept", stock)]
         if importlib.util.find_spec("huey"):
             others.append(("huey", "huey_accept", None))
@@ -118,21 +162,21 @@ def contenders(*, sqlite: bool) -> Iterator[list[Contender]]:
             if database:
                 _create_stock_tables(environ)
             server = stack.enter_context(gunicorn.serve(f"tests.bench.{module}:app", environ))
-            count = _counter(database, "stock_messages") if database else None
-            running.append(Contender(name, server, post("/schedule", _message()), 1, CONNECTIONS, count))
+            kept = Stores(f"{redis}/{number}", database, "stock_messages")
+            running.append(Contender(name, server, post("/schedule", _message()), 1, CONNECTIONS, kept))
         yield running
 
 
-def _ours(server: gunicorn.Server, count: Callable[[], int]) -> Iterator[Contender]:
+def _ours(server: gunicorn.Server, kept: Stores) -> Iterator[Contender]:
     def single(name: str, hours: float) -> Contender:
         request = post("/api/trigger/schedule-until", _message(hours), Authorization=f"Bearer {KEY}")
-        return Contender(name, server, request, 1, CONNECTIONS, count)
+        return Contender(name, server, request, 1, CONNECTIONS, kept)
 
     def bulk(name: str, hours: float) -> Contender:
         item = {"to": PERSON, "body": BODY, "scheduledTime": _time(hours)}
         body = {"workspaceId": WORKSPACE, "fromNumber": SENDER, "messages": [item] * BULK}
         request = post("/api/trigger/schedule-bulk", body, Authorization=f"Bearer {KEY}")
-        return Contender(name, server, request, BULK, BULK_CONNECTIONS, count)
+        return Contender(name, server, request, BULK, BULK_CONNECTIONS, kept)
 
     yield single("ours", 0.9)
     yield single("ours, beyond the horizon", 24)
@@ -163,16 +207,6 @@ def _database(directory: Path, name: str, sqlite: bool) -> Iterator[str]:
         yield url
 
 
-def _counter(url: str, table: str) -> Callable[[], int]:
-    engine = create_engine(url)
-
-    def count() -> int:
-        with engine.connect() as connection:
-            return int(connection.scalar(text(f"SELECT count(*) FROM {table}")))
-
-    return count
-
-
 def _prepare(database_url: str, redis_url: str) -> None:
     settings = Settings(_env_file=None, database_url=database_url, redis_url=redis_url, secret_key="bench")
     with create_app(settings).app_context():
@@ -194,19 +228,22 @@ def _create_stock_tables(environ: Mapping[str, str]) -> None:
 
 def table(results: Mapping[str, list[Result]]) -> str:
     """Medians, with the ratio to the stock endpoint (the median of the ratios turn by turn) where there is one."""
-    lines = [f"{'':32}{'req/s':>8}{'msg/s':>9}{'p50 ms':>8}{'p99 ms':>8}{'CPU ms':>8}{'x stock':>9}"]
+    head = ("req/s", "msg/s", "p50 ms", "p99 ms", "web CPU", "stores", "x stock", "x CPU")
+    lines = [f"{'':32}" + "".join(f"{name:>9}" for name in head)]
     stock = results.get("stock", [])
     for name, runs in results.items():
-        ratio = median(a.messages_per_second / b.messages_per_second for a, b in zip(runs, stock, strict=True))
-        lines.append(
-            f"{name:32}"
-            f"{median(r.load.per_second for r in runs):8.0f}"
-            f"{median(r.messages_per_second for r in runs):9.0f}"
-            f"{median(r.load.p50_ms for r in runs):8.1f}"
-            f"{median(r.load.p99_ms for r in runs):8.1f}"
-            f"{median(r.cpu_ms for r in runs):8.2f}"
-            f"{ratio:9.2f}"
+        against = list(zip(runs, stock, strict=True))
+        cells = (
+            f"{median(run.load.per_second for run in runs):9.0f}",
+            f"{median(run.messages_per_second for run in runs):9.0f}",
+            f"{median(run.load.p50_ms for run in runs):9.1f}",
+            f"{median(run.load.p99_ms for run in runs):9.1f}",
+            f"{median(run.web_cpu_ms for run in runs):9.2f}",
+            f"{median(run.stores_cpu_ms for run in runs):9.2f}",
+            f"{median(ours.messages_per_second / theirs.messages_per_second for ours, theirs in against):9.2f}",
+            f"{median(theirs.cpu_ms / ours.cpu_ms for ours, theirs in against):9.2f}",
         )
+        lines.append(f"{name:32}" + "".join(cells))
     return "\n".join(lines)
 
 

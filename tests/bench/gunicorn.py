@@ -27,10 +27,11 @@ class Server:
     def cpu_s(self) -> float:
         """CPU time of the master and its workers so far, in seconds (from /proc, so Linux only)."""
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        return sum(_cpu_s(int(pid)) for pid in (self.pid, *children))
+        return sum(cpu_s(int(pid)) for pid in (self.pid, *children))
 
 
-def _cpu_s(pid: int) -> float:
+def cpu_s(pid: int) -> float:
+    """CPU time of a process so far, in seconds."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) * _TICK_S  # utime and stime, proc(5)
 
