@@ -5,6 +5,7 @@ add once it is committed.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -225,8 +226,8 @@ def _taken_job_ids(session: Session, drafts: Sequence[Draft]) -> set[str]:
 
 def announce(stored: Sequence[Stored]) -> None:
     """After the commit: count, and put what is due soon into Redis; the rest waits in SQL for the sweep to find it."""
-    for item in stored:
-        metrics.accepted.inc(item.channel)
+    for channel, number in Counter(item.channel for item in stored).items():
+        metrics.accepted.inc(channel, by=number)
     horizon = clock.now() + timedelta(minutes=settings().horizon_minutes)
     queue.try_add([item.nudge() for item in stored if item.due_at <= horizon])
 

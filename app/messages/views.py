@@ -208,71 +208,84 @@ def schedule_bulk(caller: Caller, payload: schemas.ScheduleBulk) -> Outcome:
     """One transaction for all items that are good; a bad item has its error and spoils nothing."""
     workspace_id = caller.workspace(payload.workspace_id)
     key = idempotency.header_key()
+    items = [_bulk_item(item) for item in payload.messages]
 
     def work(session: Session) -> Outcome:
         now = clock.now()
         book = SenderBook(session, workspace_id)
         verdicts: list[Draft | ApiError] = []
-        for index, item in enumerate(payload.messages):
+        for index, item in enumerate(items):
             job_id = keyed_job_id(workspace_id, "schedule-bulk", key, index) if key else None
             try:
-                verdicts.append(_bulk_draft(item, payload, workspace_id, book, now, job_id))
+                verdicts.append(_bulk_draft(item, payload.from_number, workspace_id, book, now, job_id))
             except ApiError as error:
                 verdicts.append(error)
         stored = service.store(session, [verdict for verdict in verdicts if isinstance(verdict, Draft)])
-        answer = _bulk_answer(verdicts, stored)
-        return Outcome(dump(answer), lambda: service.announce(stored))
+        return Outcome(_bulk_answer(verdicts, stored), lambda: service.announce(stored))
 
     return idempotency.once(workspace_id, "schedule-bulk", key, partial(schemas.plain, payload), work)
 
 
+def _bulk_item(item: object) -> schemas.BulkItem | ApiError:
+    """What can be said of an item without the database."""
+    try:
+        checked = validate(schemas.BulkItem, item)
+        service.check_recipient(checked.to)
+    except ApiError as error:
+        return error
+    return checked
+
+
 def _bulk_draft(
-    item: object,
-    bulk: schemas.ScheduleBulk,
+    item: schemas.BulkItem | ApiError,
+    sender: str | None,
     workspace_id: str,
     book: SenderBook,
     now: datetime,
     job_id: str | None,
 ) -> Draft:
-    checked = validate(schemas.BulkItem, item)
-    service.check_recipient(checked.to)
-    if checked.scheduled_time is not None:
-        due_at, due_text = _at(checked.scheduled_time, now)
+    if isinstance(item, ApiError):
+        raise item
+    if item.scheduled_time is not None:
+        due_at, due_text = _at(item.scheduled_time, now)
     else:
-        due_at, due_text = _after(checked.delay_minutes or 0, book.zone, now)
+        due_at, due_text = _after(item.delay_minutes or 0, book.zone, now)
     return Draft(
         workspace_id=workspace_id,
-        to=checked.to,
-        sender=book.choose(checked.to, checked.from_number or bulk.from_number),
-        body=checked.body,
-        media_urls=checked.media_url,
+        to=item.to,
+        sender=book.choose(item.to, item.from_number or sender),
+        body=item.body,
+        media_urls=item.media_url,
         due_at=due_at,
         due_text=due_text,
         valid_until=due_at + service.DEFAULT_VALIDITY,
-        reference=checked.reference,
+        reference=item.reference,
         job_id=job_id,
     )
 
 
-def _bulk_answer(verdicts: list[Draft | ApiError], stored: list[Stored]) -> schemas.BulkAnswer:
+def _bulk_answer(verdicts: list[Draft | ApiError], stored: list[Stored]) -> dict[str, Any]:
+    """A `schemas.BulkAnswer` as it leaves: a thousand models would be made only to be taken apart again."""
     rows = iter(stored)
-    results: list[schemas.BulkAccepted | schemas.BulkRejected] = []
+    results: list[dict[str, Any]] = []
     for index, verdict in enumerate(verdicts):
         if isinstance(verdict, ApiError):
-            error = schemas.ItemError(code=verdict.code, message=verdict.message, fields=verdict.fields)
-            results.append(schemas.BulkRejected(index=index, error=error))
+            error = {"code": verdict.code, "message": verdict.message, "fields": verdict.fields}
+            results.append({"index": index, "success": False, "error": error})
             continue
         row = next(rows)
         results.append(
-            schemas.BulkAccepted(
-                index=index,
-                job_id=row.job_id,
-                message_id=message_id(row.id),
-                scheduled_time=row.due_text,
-                reference=verdict.reference,
-            )
+            {
+                "index": index,
+                "success": True,
+                "jobId": row.job_id,
+                "messageId": message_id(row.id),
+                "status": "scheduled",
+                "scheduledTime": row.due_text,
+                "reference": verdict.reference,
+            }
         )
-    return schemas.BulkAnswer(accepted=len(stored), rejected=len(verdicts) - len(stored), results=results)
+    return {"accepted": len(stored), "rejected": len(verdicts) - len(stored), "results": results}
 
 
 @endpoint(
