@@ -65,6 +65,7 @@ lateness = Histogram(
     (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 3600),
 )
 errors = Counter("bellhop_background_errors", "Failures of background work", ("where",))
+left_out = Counter("bellhop_nudges_left_out", "Jobs left to the sweep without asking a Redis that had just failed", ())
 duplicates = Counter("bellhop_duplicate_acceptances", "A provider accepted a second try of one message", ())
 
 METRICS: tuple[Counter | Histogram, ...] = (
@@ -75,6 +76,7 @@ METRICS: tuple[Counter | Histogram, ...] = (
     reports,
     lateness,
     errors,
+    left_out,
     duplicates,
 )
 

@@ -6,9 +6,10 @@ functions live in ``jobs``, which the application never imports; the names are k
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache, partial
 from typing import cast
 
 import redis
@@ -20,6 +21,7 @@ from rq.serializers import JSONSerializer
 from rq.utils import utcformat
 
 from app import clock, metrics, scripts
+from app.circuit import Circuit
 from app.extensions import redis_client
 from app.logs import get_logger
 
@@ -118,32 +120,51 @@ def payload(nudge: Nudge) -> str:
 
 
 def try_add(nudges: Sequence[Nudge]) -> bool:
-    """`add`, for callers whose truth is already committed: a Redis that is away is logged and left to the sweep."""
-    try:
-        add(nudges)
-    except redis.RedisError as error:
-        metrics.errors.inc("enqueue")
-        log.warning("enqueue failed, the sweep will add it", jobs=[n.job_id for n in nudges[:10]], error=str(error))
+    """`add`, for callers whose truth is already committed: what a Redis that is away, or hangs, does not take is left
+    to the sweep.
+    """
+    if not nudges:
+        return True
+    if not _circuit(redis_client()).may_try():
+        metrics.left_out.inc(by=len(nudges))
         return False
-    return True
+    return _tried("enqueue", [nudge.job_id for nudge in nudges], partial(add, nudges))
 
 
 def remove(job_ids: Sequence[str], queue: str = SEND_QUEUE) -> None:
     """Take cancelled or superseded nudges out of Redis, as far as it answers: the claim refuses them anyway."""
-    if not job_ids:
-        return
+    if job_ids and _circuit(redis_client()).may_try():
+        _tried("remove", job_ids, partial(_remove, job_ids, queue))
+
+
+def _remove(job_ids: Sequence[str], queue: str) -> None:
     connection = redis_client()
     key = ScheduledJobRegistry(queue, connection=connection).key
+    with connection.pipeline(transaction=True) as pipe:
+        for job_id in job_ids:
+            pipe.zrem(key, job_id)
+            pipe.lrem(f"rq:queue:{queue}", 0, job_id)
+            pipe.delete(Job.key_for(job_id))
+        pipe.execute()
+
+
+def _tried(what: str, job_ids: Sequence[str], attempt: Callable[[], object]) -> bool:
+    circuit = _circuit(redis_client())
     try:
-        with connection.pipeline(transaction=True) as pipe:
-            for job_id in job_ids:
-                pipe.zrem(key, job_id)
-                pipe.lrem(f"rq:queue:{queue}", 0, job_id)
-                pipe.delete(Job.key_for(job_id))
-            pipe.execute()
+        attempt()
     except redis.RedisError as error:
-        metrics.errors.inc("remove")
-        log.warning("could not remove nudges", jobs=list(job_ids[:10]), error=str(error))
+        circuit.failed()
+        metrics.errors.inc(what)
+        log.warning("redis failed, the sweep makes up for it", what=what, jobs=list(job_ids[:10]), error=str(error))
+        return False
+    circuit.worked()
+    return True
+
+
+@lru_cache(maxsize=8)
+def _circuit(_client: redis.Redis) -> Circuit:
+    """The state of a client's Redis, as this process has found it."""
+    return Circuit()
 
 
 def present(queue: str) -> set[str]:

@@ -14,6 +14,8 @@ from flask.wrappers import Response
 from flask_limiter import Limiter
 from flask_limiter.constants import HeaderNames
 from flask_limiter.util import get_remote_address
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from app.settings import Settings
 
@@ -31,7 +33,9 @@ def init_rate_limit(app: Flask, settings: Settings, blueprints: Sequence[Bluepri
     """Limit the API's blueprints; all their routes count together."""
     app.config["RATELIMIT_STORAGE_URI"] = settings.redis_url or "memory://"
     app.config["RATELIMIT_STORAGE_OPTIONS"] = (
-        {"socket_connect_timeout": 1, "socket_timeout": 1} if settings.redis_url else {}
+        {"socket_connect_timeout": 0.5, "socket_timeout": 0.5, "retry": Retry(NoBackoff(), 0)}
+        if settings.redis_url
+        else {}
     )
     app.config["RATELIMIT_ENABLED"] = settings.rate_limit > 0
     if not settings.rate_limit:
