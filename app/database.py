@@ -208,7 +208,12 @@ def row_table(session: Session, columns: dict[str, Any], rows: list[dict[str, An
     ``columns`` maps names to SQL types.
     """
     values = bindparam(None, json.dumps(rows), String, unique=True)
-    if session.get_bind().dialect.name == "postgresql":
+    return json_table(session.get_bind().dialect, columns, values, name)
+
+
+def json_table(dialect: Dialect, columns: dict[str, Any], values: Any, name: str) -> Any:
+    """A parameter that holds a JSON list of objects, as a table with typed columns."""
+    if dialect.name == "postgresql":
         records = func.jsonb_to_recordset(cast(values, JSONB))
         typed = [column(key, kind) for key, kind in columns.items()]
         return records.table_valued(*typed, name=name).render_derived(name=name, with_types=True)

@@ -1,11 +1,10 @@
 """One statement that is a transaction of its own, by the shortest way to the database.
 
-On PostgreSQL it is prepared once on each connection and then costs one round trip, which commits; it goes through
-libpq as psycopg offers it (``psycopg.pq``), because the layers above take five times as long for it. On SQLite it joins
-the group that commits next.
+It takes one parameter, a JSON list of records, and returns a text for each row that it wrote. On PostgreSQL it is
+prepared once on each connection and then costs one round trip, which commits; it goes through libpq as psycopg offers
+it (``psycopg.pq``), because the layers above take five times as long for it.
 """
 
-from collections.abc import Mapping
 from itertools import count
 from typing import Any
 
@@ -14,44 +13,39 @@ from psycopg.pq import DiagnosticField, ExecStatus
 from sqlalchemy import Dialect, Engine
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.sql import Insert
+from sqlalchemy.sql.dml import ReturningInsert
 
 from app.database import write
-from app.rows import encoder
 
-_NUMBERED = PGDialect_psycopg(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
+NUMBERED = PGDialect_psycopg(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
+"""PostgreSQL's own way to name parameters."""
 _numbers = count(1)
 
 
 class Prepared:
-    """A statement with named and typed parameters."""
+    """A statement whose one parameter is named ``records``."""
 
-    def __init__(self, statement: Insert, dialect: Dialect) -> None:
-        numbered = dialect if dialect.name == "sqlite" else _NUMBERED
-        compiled = statement.compile(dialect=numbered)
+    def __init__(self, statement: ReturningInsert[Any], dialect: Dialect) -> None:
+        compiled = statement.compile(
+            dialect=dialect if dialect.name == "sqlite" else NUMBERED, compile_kwargs={"render_postcompile": True}
+        )
         self._name = b"bellhop_%d" % next(_numbers)
         self._text = str(compiled)
         self._order: list[str] = compiled.positiontup or []
-        self._fixed = {name: value for name, value in compiled.params.items() if value is not None}
-        self._encoders = [encoder(compiled.binds[name].type, dialect) or _as_it_is for name in self._order]
+        self._fixed = compiled.params
 
-    def inserts(self, engine: Engine, values: Mapping[str, Any]) -> bool:
-        """Run it; says whether it inserted a row. A statement that the server refused has inserted none.
+    def run(self, engine: Engine, records: str) -> set[str]:
+        """Run and commit it; returns what it returned. Where the server refused it, that is nothing.
 
         Raises:
             OperationalError: the connection was lost meanwhile, so it is not known.
         """
-        named = {**self._fixed, **values}
-        ordered = [
-            None if named[name] is None else encode(named[name])
-            for name, encode in zip(self._order, self._encoders, strict=True)
-        ]
+        values = [records if name == "records" else self._fixed[name] for name in self._order]
         if engine.dialect.name == "sqlite":
-            parameters = tuple(ordered)
-            return write(lambda session: session.connection().exec_driver_sql(self._text, parameters).rowcount == 1)
-        return self._on_postgresql(engine, [None if value is None else str(value).encode() for value in ordered])
+            return write(lambda session: set(session.connection().exec_driver_sql(self._text, tuple(values)).scalars()))
+        return self._on_postgresql(engine, [str(value).encode() for value in values])
 
-    def _on_postgresql(self, engine: Engine, parameters: list[bytes | None]) -> bool:
+    def _on_postgresql(self, engine: Engine, parameters: list[bytes]) -> set[str]:
         connection = engine.raw_connection()
         try:
             driver: Any = connection.driver_connection
@@ -60,16 +54,12 @@ class Prepared:
                 driver.pgconn.prepare(self._name, self._text.encode())
                 prepared.add(self._name)
             result = driver.pgconn.exec_prepared(self._name, parameters)
-            if result.status == ExecStatus.COMMAND_OK:
-                return bool(result.command_tuples)
-            if result.error_field(DiagnosticField.SQLSTATE) is None:
+            if result.status == ExecStatus.TUPLES_OK:
+                return {result.get_value(row, 0).decode() for row in range(result.ntuples)}
+            if result.error_field(DiagnosticField.SQLSTATE) is None or driver.closed:
                 connection.invalidate()
                 raise OperationalError(self._text, None, error_from_result(result), connection_invalidated=True)
             prepared.discard(self._name)
-            return False
+            return set()
         finally:
             connection.close()
-
-
-def _as_it_is(value: Any) -> Any:
-    return value

@@ -23,6 +23,7 @@ from rq.utils import utcformat
 from app import clock, metrics, scripts
 from app.circuit import Circuit
 from app.extensions import redis_client
+from app.group import Call, Group
 from app.logs import get_logger
 
 SEND_QUEUE = "send"
@@ -128,7 +129,26 @@ def try_add(nudges: Sequence[Nudge]) -> bool:
     if not _circuit(redis_client()).may_try():
         metrics.left_out.inc(by=len(nudges))
         return False
-    return _tried("enqueue", [nudge.job_id for nudge in nudges], partial(add, nudges))
+    return _tried("enqueue", [nudge.job_id for nudge in nudges], partial(_add_together, nudges))
+
+
+def _add_together(nudges: Sequence[Nudge]) -> None:
+    """`add`; a few nudges go along with those of other threads that wait."""
+    if len(nudges) > 10:
+        add(nudges)
+    else:
+        _adding(redis_client()).do(nudges)
+
+
+@lru_cache(maxsize=8)
+def _adding(_client: redis.Redis) -> Group[Sequence[Nudge], None]:
+    return Group(_add_all)
+
+
+def _add_all(calls: Sequence[Call[Sequence[Nudge], None]]) -> None:
+    add([nudge for call in calls for nudge in call.item])
+    for call in calls:
+        call.result = None
 
 
 def remove(job_ids: Sequence[str], queue: str = SEND_QUEUE) -> None:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from itertools import repeat
 from typing import Any
 
-from sqlalchemy import JSON, Dialect, LargeBinary
+from sqlalchemy import JSON, Dialect
 from sqlalchemy import inspect as mapping_of
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
@@ -65,9 +65,7 @@ def encoder(kind: TypeEngine[Any], dialect: Dialect) -> Encoder | None:
         return kind.dialect_impl(dialect).bind_processor(dialect)
     if isinstance(kind, UtcDateTime):
         return _instant
-    if isinstance(kind, JSON):
-        return _json
-    return _bytes if isinstance(kind, LargeBinary) else None
+    return _json if isinstance(kind, JSON) else None
 
 
 def _instant(value: datetime) -> str:
@@ -78,10 +76,6 @@ def _instant(value: datetime) -> str:
 
 def _json(value: Any) -> str:
     return json.dumps(value) if value else "[]" if isinstance(value, list) else "{}"
-
-
-def _bytes(value: bytes) -> str:
-    return f"\\x{value.hex()}"
 
 
 @lru_cache(maxsize=64)

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from app import database
 from app.database import db, reading, write
+from app.messages import quick
 from tests.answers import data_of
 from tests.jobs.support import Crash
 from tests.world import World
@@ -100,7 +101,7 @@ def test_waiting_requests_share_a_commit(world: World, database_url: str, pool: 
     with commits() as seen:
         with somebody_writes(database_url):
             futures = [pool.submit(send, number) for number in range(12)]
-            group = database._writers(db.engine)
+            group = quick._together(db.engine)
             for _ in range(WITHIN_S * 1000):
                 if len(group._waiting) == 11:
                     break
