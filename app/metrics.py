@@ -12,6 +12,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import cast
 
 import redis
@@ -95,8 +96,14 @@ def gauges(read: Callable[[], Iterable[Gauge]]) -> Callable[[], Iterable[Gauge]]
 
 
 def _add(by: float, *field: str) -> None:
+    name = _field(field)
     with _lock:
-        _buffer[json.dumps(field)] += by
+        _buffer[name] += by
+
+
+@lru_cache(maxsize=1024)
+def _field(parts: tuple[str, ...]) -> str:
+    return json.dumps(parts)
 
 
 def flush(connection: redis.Redis) -> None:
