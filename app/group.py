@@ -69,7 +69,7 @@ class Group(Generic[Item, Result]):
         call: Call[Item, Result] = Call(item)
         with self._lock:
             if len(self._waiting) >= self._room:
-                raise Unavailable("Too many requests wait for the database; try again in a moment.")
+                raise Unavailable("Too many requests wait; try again in a moment.")
             self._waiting.append(call)
             call.leads, self._led = not self._led, True
         if not call.leads and not call.wait(self._patience):
@@ -84,11 +84,11 @@ class Group(Generic[Item, Result]):
         with self._lock:
             if call in self._waiting and not call.leads:
                 self._waiting.remove(call)
-                raise Unavailable("The database is busy; try again in a moment.")
+                raise Unavailable("We are busy; try again in a moment.")
         # Somebody is doing it at this moment: what becomes of it is known soon, and only then can we say.
         call.wait(self._patience)
         if not call.finished and not call.leads:
-            raise Unavailable("The database does not answer; whether the request took effect is not known.")
+            raise Unavailable("A store does not answer; whether the request took effect is not known.")
 
     def _lead(self) -> None:
         with self._lock:

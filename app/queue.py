@@ -22,6 +22,7 @@ from rq.utils import utcformat
 
 from app import clock, metrics, scripts
 from app.circuit import Circuit
+from app.errors import Unavailable
 from app.extensions import redis_client
 from app.group import Call, Group
 from app.logs import get_logger
@@ -46,6 +47,9 @@ WAKE_CHANNEL = "bellhop:scheduler:wake"
 """Published when something is due sooner than what the scheduler sleeps for."""
 ADD_BATCH = 500
 """A script holds Redis up while it runs: a few milliseconds at this size."""
+
+FEW = 10
+"""Nudges that are added together with those of others; more are worth a script of their own."""
 
 _ADD = scripts.read("add")
 
@@ -122,39 +126,42 @@ def payload(nudge: Nudge) -> str:
 
 def try_add(nudges: Sequence[Nudge]) -> bool:
     """`add`, for callers whose truth is already committed: what a Redis that is away, or hangs, does not take is left
-    to the sweep.
+    to the sweep. A few nudges go along with those of other threads that wait.
     """
     if not nudges:
         return True
-    if not _circuit(redis_client()).may_try():
-        metrics.left_out.inc(by=len(nudges))
+    client = redis_client()
+    added = False
+    try:
+        if not _circuit(client).rests():
+            added = _guarded(partial(add, nudges)) if len(nudges) > FEW else _adding(client).do(nudges)
+    except (redis.RedisError, Unavailable) as error:
+        _missed("enqueue", [nudge.job_id for nudge in nudges], error)
         return False
-    return _tried("enqueue", [nudge.job_id for nudge in nudges], partial(_add_together, nudges))
-
-
-def _add_together(nudges: Sequence[Nudge]) -> None:
-    """`add`; a few nudges go along with those of other threads that wait."""
-    if len(nudges) > 10:
-        add(nudges)
-    else:
-        _adding(redis_client()).do(nudges)
+    if not added:
+        metrics.left_out.inc(by=len(nudges))
+    return added
 
 
 @lru_cache(maxsize=8)
-def _adding(_client: redis.Redis) -> Group[Sequence[Nudge], None]:
-    return Group(_add_all)
+def _adding(_client: redis.Redis) -> Group[Sequence[Nudge], bool]:
+    return Group(_add_together)
 
 
-def _add_all(calls: Sequence[Call[Sequence[Nudge], None]]) -> None:
-    add([nudge for call in calls for nudge in call.item])
+def _add_together(calls: Sequence[Call[Sequence[Nudge], bool]]) -> None:
+    added = _guarded(partial(add, [nudge for call in calls for nudge in call.item]))
     for call in calls:
-        call.result = None
+        call.result = added
 
 
 def remove(job_ids: Sequence[str], queue: str = SEND_QUEUE) -> None:
     """Take cancelled or superseded nudges out of Redis, as far as it answers: the claim refuses them anyway."""
-    if job_ids and _circuit(redis_client()).may_try():
-        _tried("remove", job_ids, partial(_remove, job_ids, queue))
+    if not job_ids:
+        return
+    try:
+        _guarded(partial(_remove, job_ids, queue))
+    except redis.RedisError as error:
+        _missed("remove", job_ids, error)
 
 
 def _remove(job_ids: Sequence[str], queue: str) -> None:
@@ -168,15 +175,21 @@ def _remove(job_ids: Sequence[str], queue: str) -> None:
         pipe.execute()
 
 
-def _tried(what: str, job_ids: Sequence[str], attempt: Callable[[], object]) -> bool:
+def _missed(what: str, job_ids: Sequence[str], error: Exception) -> None:
+    metrics.errors.inc(what)
+    log.warning("redis failed, the sweep makes up for it", what=what, jobs=list(job_ids[:10]), error=str(error))
+
+
+def _guarded(attempt: Callable[[], object]) -> bool:
+    """Try, unless Redis has just failed; says whether it was tried."""
     circuit = _circuit(redis_client())
+    if not circuit.may_try():
+        return False
     try:
         attempt()
-    except redis.RedisError as error:
+    except redis.RedisError:
         circuit.failed()
-        metrics.errors.inc(what)
-        log.warning("redis failed, the sweep makes up for it", what=what, jobs=list(job_ids[:10]), error=str(error))
-        return False
+        raise
     circuit.worked()
     return True
 

@@ -1,13 +1,13 @@
 """A Redis that takes connections and never answers holds up next to nobody, and is used again when it is back."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from rq.job import Job
 
-from app import circuit, metrics
+from app import circuit, metrics, queue
 from app.extensions import make_redis
 from tests import stores
 from tests.answers import data_of
@@ -97,6 +97,28 @@ def test_of_many_at_once_one_asks_after_the_rest(world: World, seconds: Seconds)
 
         assert len(together(world.app, [send] * 12)) == 12
         assert (asked(), counted("left_out")) == (2, 11)
+
+
+def test_who_waits_for_one_that_asks_in_vain_does_not_ask_again(
+    world: World, seconds: Seconds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add, tries = queue.add, []
+
+    def counts(nudges: Sequence[queue.Nudge]) -> int:
+        tries.append(len(nudges))
+        return add(nudges)
+
+    with hanging(world), monkeypatch.context() as patched:
+        patched.setattr(queue, "add", counts)
+        headers = {"Authorization": f"Bearer {world.salon.key}"}
+
+        def send() -> Any:
+            return data_of(world.app.test_client().post(SEND, json=world.salon.text(), headers=headers), 202)
+
+        assert len(together(world.app, [send] * 8)) == 8
+        assert len(tries) == 1
+    world.live(10)
+    assert len(world.provider.log) == 8
 
 
 def test_when_it_is_back_nudges_flow_again(world: World, seconds: Seconds) -> None:
