@@ -5,7 +5,6 @@ own connection; nothing is held while a provider is called. On SQLite a writing 
 deferred one that reads first and writes later is refused with SQLITE_BUSY whenever somebody else wrote in between.
 """
 
-import json
 import select as polling
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -195,25 +194,34 @@ def _write_together(engine: Engine, calls: Sequence[Call[tuple[Context, Work], A
                 with Session(connection, expire_on_commit=False, join_transaction_mode="create_savepoint") as session:
                     call.result = context.run(work, session)
                     session.commit()
-            except Exception as error:
+            except Exception as error:  # whatever it is, its own caller raises it, and the others go on
                 call.error = error
                 if not connection.connection.driver_connection.in_transaction:  # type: ignore[union-attr]
                     raise  # a full disk ends the whole transaction: nobody's work is kept
 
 
-def row_table(session: Session, columns: dict[str, Any], rows: list[dict[str, Any]], name: str = "given") -> Any:
+@contextmanager
+def batch() -> Iterator[Connection]:
+    """A connection for the statements of one batch. On PostgreSQL each is a transaction of its own, which saves the
+    round trips of BEGIN and COMMIT; on SQLite all of them are one transaction that writes.
+    """
+    engine = db.engine
+    if engine.dialect.name == "sqlite":
+        with engine.connect().execution_options(writes=True) as connection, connection.begin():
+            yield connection
+    else:
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            yield connection
+
+
+def given_rows(dialect: str, columns: dict[str, Any], name: str = "given") -> Any:
     """Values as a table inside a statement, to change many rows, each in its own way, at once.
 
-    The values travel as one JSON parameter, so the statement's text does not depend on how many there are.
-    ``columns`` maps names to SQL types.
+    They travel as one JSON parameter of the table's name, so the statement's text does not depend on how many there
+    are, and it can be built once. ``columns`` maps names to SQL types.
     """
-    values = bindparam(None, json.dumps(rows), String, unique=True)
-    return json_table(session.get_bind().dialect, columns, values, name)
-
-
-def json_table(dialect: Dialect, columns: dict[str, Any], values: Any, name: str) -> Any:
-    """A parameter that holds a JSON list of objects, as a table with typed columns."""
-    if dialect.name == "postgresql":
+    values = bindparam(name, type_=String())
+    if dialect == "postgresql":
         records = func.jsonb_to_recordset(cast(values, JSONB))
         typed = [column(key, kind) for key, kind in columns.items()]
         return records.table_valued(*typed, name=name).render_derived(name=name, with_types=True)

@@ -12,7 +12,6 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import cast
 
 import redis
@@ -84,7 +83,7 @@ METRICS: tuple[Counter | Histogram, ...] = (
 Gauge = tuple[str, str, float]
 """Name, help, value."""
 _gauges: list[Callable[[], Iterable[Gauge]]] = []
-_buffer: defaultdict[str, float] = defaultdict(float)
+_buffer: defaultdict[tuple[str, ...], float] = defaultdict(float)
 _lock = threading.Lock()
 
 
@@ -96,14 +95,8 @@ def gauges(read: Callable[[], Iterable[Gauge]]) -> Callable[[], Iterable[Gauge]]
 
 
 def _add(by: float, *field: str) -> None:
-    name = _field(field)
     with _lock:
-        _buffer[name] += by
-
-
-@lru_cache(maxsize=1024)
-def _field(parts: tuple[str, ...]) -> str:
-    return json.dumps(parts)
+        _buffer[field] += by
 
 
 def flush(connection: redis.Redis) -> None:
@@ -116,7 +109,7 @@ def flush(connection: redis.Redis) -> None:
     try:
         with connection.pipeline(transaction=True) as pipe:
             for field, by in sums.items():
-                pipe.hincrbyfloat(KEY, field, by)
+                pipe.hincrbyfloat(KEY, json.dumps(field), by)
             pipe.execute()
     except redis.RedisError:
         with _lock:
@@ -190,7 +183,7 @@ def render(connection: redis.Redis) -> bytes:
         stored = {field.decode(): float(value) for field, value in raw.items()}
     except redis.RedisError:
         with _lock:
-            stored = dict(_buffer)
+            stored = {json.dumps(field): by for field, by in _buffer.items()}
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collector(stored))
     return generate_latest(registry)

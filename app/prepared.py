@@ -1,6 +1,6 @@
 """One statement that is a transaction of its own, by the shortest way to the database.
 
-It takes one parameter, a JSON list of records, and returns a text for each row that it wrote. On PostgreSQL it is
+It takes one parameter, the JSON of some rows, and returns a text for each row that it wrote. On PostgreSQL it is
 prepared once on each connection and then costs one round trip, which commits; it goes through libpq as psycopg offers
 it (``psycopg.pq``), because the layers above take five times as long for it.
 """
@@ -23,7 +23,7 @@ _numbers = count(1)
 
 
 class Prepared:
-    """A statement whose one parameter is named ``records``."""
+    """A statement about `app.database.given_rows`."""
 
     def __init__(self, statement: ReturningInsert[Any], dialect: Dialect) -> None:
         compiled = statement.compile(
@@ -40,7 +40,7 @@ class Prepared:
         Raises:
             OperationalError: the connection was lost meanwhile, so it is not known.
         """
-        values = [records if name == "records" else self._fixed[name] for name in self._order]
+        values = [records if name == "given" else self._fixed[name] for name in self._order]
         if engine.dialect.name == "sqlite":
             return write(lambda session: set(session.connection().exec_driver_sql(self._text, tuple(values)).scalars()))
         return self._on_postgresql(engine, [str(value).encode() for value in values])

@@ -1,13 +1,19 @@
 """Threads that work through a queue of their own, and can be replaced one by one when a call does not come back."""
 
+import ctypes
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+
+
+class TimeIsUp(BaseException):
+    """Raised in a thread that has been given up. Not an Exception: what runs there must not take it for its own."""
 
 
 @dataclass(eq=False)
@@ -21,12 +27,26 @@ class _Seat:
 
 
 class Lane(Generic[T]):
-    """``size`` threads that call ``work`` for each item put in. ``work`` must not raise."""
+    """``size`` threads that call ``work`` for each item put in. ``work`` must not raise.
 
-    def __init__(self, name: str, size: int, work: Callable[[T], None]) -> None:
+    Each thread spends its life inside ``around()``: an app context, for instance. With ``interrupt`` a thread that is
+    given up is stopped where it is, if it can be.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        size: int,
+        work: Callable[[T], None],
+        around: Callable[[], AbstractContextManager[object]] = nullcontext,
+        *,
+        interrupt: bool = False,
+    ) -> None:
         self.name = name
         self.size = size
         self._work = work
+        self._around = around
+        self._interrupt = interrupt
         self._items: SimpleQueue[T | None] = SimpleQueue()
         self._seats: list[_Seat] = []
         self._lock = threading.Lock()
@@ -51,23 +71,26 @@ class Lane(Generic[T]):
             if item is not None:
                 waiting.append(item)
 
-    def abandon_older_than(self, seconds: float) -> list[T]:
-        """Give up on items that have run longer than ``seconds``; each has its thread replaced.
+    def give_up(self, limit_s: Callable[[T], float]) -> list[T]:
+        """Give up on items that have run longer than their limit in seconds; each has its thread replaced.
 
-        A thread cannot be killed in Python; it ends by itself when its call returns, and what it returns then is too
-        late.
+        The old thread is told to stop by an exception, which reaches it when it runs Python code again; one that waits
+        in C goes on until its call returns. Whatever it does then is too late.
         """
-        limit = time.monotonic() - seconds
-        given_up: list[T] = []
+        now = time.monotonic()
+        given_up: list[tuple[_Seat, T]] = []
         with self._lock:
-            stuck = [seat for seat in self._seats if seat.item is not None and seat.since < limit]
-            for seat in stuck:
-                seat.abandoned = True
-                self._seats.remove(seat)
-                given_up.append(seat.item)  # type: ignore[arg-type]
-        for _ in given_up:
+            for seat in list(self._seats):
+                item: T | None = seat.item  # type: ignore[assignment]
+                if item is not None and now - seat.since > limit_s(item):
+                    seat.abandoned = True
+                    self._seats.remove(seat)
+                    given_up.append((seat, item))
+        for seat, _ in given_up:
             self._open_seat()
-        return given_up
+            if self._interrupt:
+                _raise_in(seat.thread)
+        return [item for _, item in given_up]
 
     def stop(self) -> None:
         """Let every thread end after the item that it has."""
@@ -87,12 +110,23 @@ class Lane(Generic[T]):
         seat.thread.start()
 
     def _sit(self, seat: _Seat) -> None:
-        while not seat.abandoned:
-            item = self._items.get()
-            if item is None:
-                return
-            with self._lock:
-                seat.item, seat.since = item, time.monotonic()
-            self._work(item)
-            with self._lock:
-                seat.item = None
+        try:
+            with self._around():
+                while not seat.abandoned:
+                    item = self._items.get()
+                    if item is None:
+                        return
+                    # The time first: the watchdog must not judge a new item by the time of the one before.
+                    seat.since = time.monotonic()
+                    seat.item = item
+                    self._work(item)
+                    seat.item = None
+        except TimeIsUp:
+            if not seat.abandoned:
+                raise
+
+
+def _raise_in(thread: threading.Thread) -> None:
+    """Have `TimeIsUp` raised in a thread, as soon as it runs Python code; there is no signal for threads."""
+    if thread.ident is not None:
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(TimeIsUp))

@@ -21,13 +21,14 @@ end.
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A job that this worker holds. ``function`` and ``argument`` are None for a job that is not one of ours."""
+    """A job that this worker holds. ``function`` is None for a job that is not made as ours are."""
 
     queue: str
     job_id: str
     execution_id: str
     function: str | None
     argument: str
+    timeout_s: float
 
 
 class RedisJobs:
@@ -37,23 +38,25 @@ class RedisJobs:
         self._connection = connection
         self._worker = worker_name
         self._queues = list(queues)
-        self._lists = [f"rq:queue:{name}" for name in queues]
         self._claim = connection.register_script(scripts.read("claim"))
         self._done = connection.register_script(scripts.read("done"))
         self._reap = connection.register_script(scripts.read("reap"))
         self._renew = connection.register_script(scripts.read("renew"))
 
-    def take(self, n: int) -> list[Taken]:
-        """Up to ``n`` jobs, the first queue's first.
+    def take(self, n: int, queues: Sequence[str] | None = None) -> list[Taken]:
+        """Up to ``n`` jobs, the first queue's first; of all our queues or of some.
 
         Raises:
             redis.RedisError: nothing was taken, or it was and the lease will return it.
         """
+        names = self._queues if queues is None else queues
+        if not names or n <= 0:
+            return []
         raw = self._claim(
-            keys=self._lists,
-            args=[n, LEASE_S, self._worker, utcformat(clock.now()), uuid4().hex[:24], _time(), *self._queues],
+            keys=[f"rq:queue:{name}" for name in names],
+            args=[n, LEASE_S, self._worker, utcformat(clock.now()), uuid4().hex[:24], _time(), *names],
         )
-        fields = [raw[start : start + 5] for start in range(0, len(raw), 5)]
+        fields = [raw[start : start + 6] for start in range(0, len(raw), 6)]
         return [_taken(*one) for one in fields]
 
     def finish(self, jobs: Sequence[Taken]) -> list[str]:
@@ -75,14 +78,6 @@ class RedisJobs:
             back += [job_id.decode() for job_id in ids]
         return back
 
-    def wait(self, seconds: int) -> None:
-        """Return when a queue has something, or after ``seconds``: a blocking look, which takes nothing away.
-
-        One queue is moved onto itself, which Redis does in one step; of several only the first is watched that way, and
-        the others are looked at each time the wait ends.
-        """
-        self._connection.blmove(self._lists[0], self._lists[0], seconds, "LEFT", "LEFT")
-
 
 def _time() -> str:
     now = clock.override()
@@ -93,17 +88,28 @@ def _triplets(jobs: Sequence[Taken]) -> list[str]:
     return [word for job in jobs for word in (job.queue, job.job_id, job.execution_id)]
 
 
-def _taken(name: bytes, job_id: bytes, execution_id: bytes, payload: bytes, fields: int) -> Taken:
-    function, argument = _ours(payload) if fields <= PLAIN_FIELDS else (None, "")
-    return Taken(name.decode(), job_id.decode(), execution_id.decode(), function, argument)
+def _taken(
+    name: bytes, job_id: bytes, execution_id: bytes, payload: bytes, timeout: bytes | None, fields: int
+) -> Taken:
+    function, argument = _plain(payload) if fields <= PLAIN_FIELDS else (None, "")
+    limit = float(timeout or 0)
+    # RQ writes -1 for a job without a limit; then ours holds.
+    return Taken(
+        name.decode(),
+        job_id.decode(),
+        execution_id.decode(),
+        function,
+        argument,
+        limit if limit > 0 else queue.JOB_TIMEOUT_S,
+    )
 
 
-def _ours(payload: bytes) -> tuple[str | None, str]:
-    """Function and argument of a job of ours, None for any other: it takes RQ's own way."""
+def _plain(payload: bytes) -> tuple[str | None, str]:
+    """Function and argument of a job as `app.queue` makes them, None for any other: it takes RQ's own way."""
     try:
-        function, _instance, arguments, keywords = json.loads(payload)
+        function, instance, arguments, keywords = json.loads(payload)
     except ValueError:  # zlib, pickle, or another shape
         return None, ""
-    if function in queue.FUNCTIONS and len(arguments) == 1 and isinstance(arguments[0], str) and not keywords:
-        return function, arguments[0]
+    if instance is None and len(arguments) == 1 and isinstance(arguments[0], str) and not keywords:
+        return str(function), arguments[0]
     return None, ""

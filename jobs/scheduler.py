@@ -8,8 +8,11 @@ and the sweep run beside it.
 
 import signal
 import threading
+import time
+from collections.abc import Sequence
 from contextlib import suppress
 from types import FrameType
+from typing import cast
 from uuid import uuid4
 
 import redis
@@ -30,6 +33,7 @@ from jobs.context import app as process_app
 from jobs.periodic import next_run
 
 LEASE_MS = 3000
+PRECISE_S = 0.002
 MAX_SLEEP_S = 1.0
 """Covers wake-ups that pub/sub lost, entries that others add directly, and the lease's renewal."""
 BATCH = 500
@@ -47,6 +51,8 @@ class Scheduler(StockScheduler):  # type: ignore[misc]
         self.token = uuid4().hex
         self.leads = False
         self.promoted = 0
+        self._names: tuple[str, ...] = queue.QUEUES
+        self._names_read_at = float("-inf")
         self._promote = connection.register_script(scripts.read("promote"))
         self._release = connection.register_script(scripts.read("release"))
         self._reschedule = connection.register_script(scripts.read("reschedule"))
@@ -54,7 +60,7 @@ class Scheduler(StockScheduler):  # type: ignore[misc]
     def turn(self) -> float:
         """Promote what is due; returns the seconds until there is more to do (0: at once), at most `MAX_SLEEP_S`."""
         keys = [self.scheduler_lock_key, self.scheduled_jobs_key]
-        for name in queue.QUEUES:
+        for name in self._queue_names():
             keys += (f"rq:scheduled:{name}", f"rq:queue:{name}")
         now = clock.override()
         leads, moved, wait, periodic, poison = self._promote(
@@ -79,6 +85,16 @@ class Scheduler(StockScheduler):  # type: ignore[misc]
         for job_id in periodic:
             self._promote_periodic(job_id.decode())
         return MAX_SLEEP_S if wait < 0 else min(int(wait) / 10_000, MAX_SLEEP_S)
+
+    def _queue_names(self) -> Sequence[str]:
+        """Our queues, and every other one that RQ knows here: schedules and retries in those are promoted as well."""
+        now = time.monotonic()
+        if now - self._names_read_at >= MAX_SLEEP_S:
+            known = cast(set[bytes], self.connection.smembers(Queue.redis_queues_keys))
+            others = {key.decode().removeprefix(Queue.redis_queue_namespace_prefix) for key in known}
+            self._names = (*queue.QUEUES, *sorted(others.difference(queue.QUEUES)))
+            self._names_read_at = now
+        return self._names
 
     def promote_due(self) -> int:
         """Promote until nothing is due; returns how many jobs moved."""
@@ -135,10 +151,7 @@ def promote_forever(scheduler: Scheduler, stop: threading.Event) -> None:
             if wake is None:
                 wake = scheduler.connection.pubsub(ignore_subscribe_messages=True)
                 wake.subscribe(queue.WAKE_CHANNEL)
-            pause = scheduler.turn()
-            if pause > 0:
-                # select() on the socket: a blocking command of Redis would come back up to 100 ms late.
-                wake.get_message(timeout=pause)
+            sleep_until(time.monotonic() + scheduler.turn(), wake)
         except redis.RedisError as error:
             metrics.errors.inc("scheduler")
             log.warning("redis does not answer, trying again", error=str(error))
@@ -150,6 +163,18 @@ def promote_forever(scheduler: Scheduler, stop: threading.Event) -> None:
         scheduler.release()
     except redis.RedisError as error:
         log.warning("leadership not released, its lease will end", error=str(error))
+
+
+def sleep_until(due: float, wake: PubSub) -> None:
+    """Return at an instant of the monotonic clock, or when the wake-up comes.
+
+    Waiting for the socket, because a blocking command of Redis would come back up to 100 ms late; and the last bit
+    without it, because that wait is rounded to milliseconds.
+    """
+    pause = due - time.monotonic() - PRECISE_S
+    if pause > 0 and wake.get_message(timeout=pause) is not None:
+        return
+    time.sleep(max(min(due - time.monotonic(), PRECISE_S), 0))
 
 
 def sweep_forever(app: Flask, scheduler: Scheduler, stop: threading.Event) -> None:

@@ -7,10 +7,9 @@ something to do, and no thread holds a database connection while it posts.
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 
-import redis
 from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -20,10 +19,10 @@ from app.channels.registry import provider as current_provider
 from app.messages import claims, delivery, settling
 from app.messages.claims import Claim
 from jobs.lanes import Lane
-from jobs.redis_jobs import RedisJobs, Taken
+from jobs.redis_jobs import Taken
 
-LINGER_S = 0.002
-"""How long the settler waits for company: one commit for many messages."""
+LINGER_S = 0.01
+"""How long the settler waits for company while more answers are due: one commit for many messages."""
 BATCH = 200
 RETRY_S = 0.5
 
@@ -33,19 +32,24 @@ log = logs.get_logger(__name__)
 class Sending:
     """Everything between taking a send job and finishing it."""
 
-    def __init__(self, app: Flask, jobs: RedisJobs, concurrency: int, finished: Callable[[list[Taken]], None]) -> None:
+    def __init__(self, app: Flask, concurrency: int, finished: Callable[[Sequence[Taken]], None]) -> None:
         self._app = app
-        self._jobs = jobs
         self._finished = finished
         self._results: SimpleQueue[tuple[Taken, Claim, SendResult | None] | None] = SimpleQueue()
         self._stopping = threading.Event()
-        self.lane: Lane[tuple[Taken, Claim]] = Lane("send", concurrency, self._post)
-        self._settler = threading.Thread(target=self._settle_forever, name="settler", daemon=True)
+        self._posting: set[str] = set()
+        """The attempts whose answers are due. Adding and discarding are atomic."""
+        self.lane: Lane[tuple[Taken, Claim]] = Lane("send", concurrency, self._post, app.app_context)
+        self.settler = threading.Thread(target=self._settle_forever, name="settler", daemon=True)
 
     def start(self) -> None:
-        """Start the threads."""
+        """Start the threads, and open what the first message would otherwise wait for."""
+        try:
+            claims.claim(["warm-up"], current_provider())  # there is no such message
+        except SQLAlchemyError as error:
+            log.warning("the database does not answer yet", error=str(error).splitlines()[0])
         self.lane.start()
-        self._settler.start()
+        self.settler.start()
 
     def claim(self, taken: list[Taken]) -> None:
         """Claim the rows behind these jobs and hand them to the lane; jobs without a claim are finished at once.
@@ -68,22 +72,37 @@ class Sending:
         for job in taken:
             # Two jobs may name the same message (one that was too early and its successor): one of them has the claim.
             if claim := by_id.pop(job.argument, None):
+                self._posting.add(claim.attempt_id)
                 self.lane.put((job, claim))
             else:
                 idle.append(job)
-        self._finished(idle)
+        if idle:
+            self._finished(idle)
 
     def _post(self, item: tuple[Taken, Claim]) -> None:
         job, claim = item
-        with self._app.app_context():
-            try:
-                result = delivery.post(claim, current_provider())
-            except Exception as error:  # a defect must not end the thread; the request may have left
-                metrics.errors.inc("send")
-                log.exception("sending failed unexpectedly", message_id=claim.id)
-                result = Failure(FailureKind.AMBIGUOUS, f"a defect while sending: {type(error).__name__}")
+        try:
+            result = delivery.post(claim, current_provider())
+        except Exception as error:  # a defect must not end the thread; the request may have left
+            metrics.errors.inc("send")
+            log.exception("sending failed unexpectedly", message_id=claim.id)
+            result = Failure(FailureKind.AMBIGUOUS, f"a defect while sending: {type(error).__name__}")
         faults.point("posted")
+        self._posting.discard(claim.attempt_id)
         self._results.put((job, claim, result))
+
+    def give_up(self) -> None:
+        """Replace threads whose claim is over: a name server can hold one for longer than any time-out of ours.
+
+        The message is looked up when its lease has been reaped, as after a crash; should an answer come after all, it
+        is stored.
+        """
+        limit = claims.lease(current_provider().timeout_s).total_seconds()
+        for job, claim in self.lane.give_up(lambda _: limit):
+            metrics.errors.inc("stuck")
+            log.error("a send does not come back, its thread is replaced", message_id=claim.id)
+            self._posting.discard(claim.attempt_id)
+            self._finished([job])
 
     def _settle_forever(self) -> None:
         with self._app.app_context():
@@ -95,7 +114,7 @@ class Sending:
         if first is None:
             return None
         batch, deadline = [first], time.monotonic() + LINGER_S
-        while len(batch) < BATCH:
+        while len(batch) < BATCH and self._posting:
             try:
                 item = self._results.get(timeout=max(deadline - time.monotonic(), 0))
             except Empty:
@@ -135,23 +154,4 @@ class Sending:
         deadline = time.monotonic() + seconds
         self.lane.join(deadline)
         self._results.put(None)
-        self._settler.join(max(deadline - time.monotonic(), 0.1))
-
-
-def report_lost(lost: list[str]) -> None:
-    """Jobs that another worker was given meanwhile: harmless, because the row was claimed only once, but worth a
-    line.
-    """
-    if lost:
-        log.warning("finished jobs whose lease had been taken", jobs=lost[:10], count=len(lost))
-
-
-def finish(jobs: RedisJobs, done: list[Taken]) -> None:
-    """Forget finished jobs; a Redis that is away keeps them as started, and they come back as nudges that claim
-    nothing.
-    """
-    try:
-        report_lost(jobs.finish(done))
-    except redis.RedisError as error:
-        metrics.errors.inc("finish")
-        log.warning("finished jobs could not be removed", count=len(done), error=str(error))
+        self.settler.join(max(deadline - time.monotonic(), 0.1))

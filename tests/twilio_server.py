@@ -134,6 +134,11 @@ class TwilioServer:
         for thread in self._threads:
             thread.join()
 
+    @property
+    def connections_made(self) -> int:
+        """How many connections have been opened to it since it began."""
+        return self._http.made
+
     def script(self, *replies: Reply) -> None:
         """Answer the next POSTs like this, one each; after that as Twilio would."""
         with self.lock:

@@ -27,10 +27,12 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self, *args: Any) -> None:
         self.connections: set[socket.socket] = set()
+        self.made = 0
         super().__init__(*args)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         self.connections.add(request)
+        self.made += 1
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:

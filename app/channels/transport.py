@@ -4,28 +4,24 @@ Whether a request *left* decides whether it may be repeated, so that question is
 and not by reading exception types: whatever goes wrong while connecting is `NotSent`, whatever goes wrong
 later is `NoAnswer`.
 
-Every exchange has one deadline. urllib3's time-outs are per read from the socket, so a server that sends a
-byte now and then could hold a thread for hours; here each read gets only what is left of the exchange,
-headers included. Nothing is ever retried or redirected at this level.
+Every exchange has one deadline, headers and body included: each wait for the socket gets only what is left of it,
+so a server that sends a byte now and then cannot hold a thread. Nothing is ever retried or redirected at this level.
+
+Straight on the socket, with a parser in C: one send, one or two reads. A general client costs more processor time for
+each message than everything else that a worker does for it (`./run bench` has the figures).
 """
 
-import http.client
-import io
-import logging
+import select
 import socket
 import ssl
 import time
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit
 
 import certifi
-import urllib3
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.util import Timeout
-from urllib3.util import connection as urllib3_connection
+import httptools
 
 MAX_BODY = 4 * 1024 * 1024
 """A page of 100 messages has at most about 1 MB; more than this is not an answer to anything we ask."""
@@ -34,6 +30,7 @@ _CONNECT_SHARE = 0.6
 _IDLE_S = 50.0
 """Load balancers drop connections that were idle for 60 s or more, and a request on one that was dropped
 without our knowledge ends ambiguously."""
+_CHUNK = 65_536
 
 
 class NotSent(Exception):
@@ -46,7 +43,9 @@ class NoAnswer(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer. ``whole`` is False where the status came but the body did not, or not all of it."""
+    """An HTTP answer; names of headers are in lower case. ``whole`` is False where the status came, but not the body or
+    not all of it.
+    """
 
     status: int
     headers: Mapping[str, str]
@@ -54,112 +53,122 @@ class Answer:
     whole: bool = True
 
 
-class _DeadlineReader(io.RawIOBase):
-    """The socket's stream, each read of which gets the time that is left until one instant."""
+class _Connection:
+    """A socket, and what is left of the present exchange."""
 
-    def __init__(self, stream: io.RawIOBase, sock: socket.socket) -> None:
-        super().__init__()
-        self._stream, self._sock = stream, sock
-        # urllib3 has just set the socket's time-out to what is left of the exchange.
-        self._ends = time.monotonic() + (sock.gettimeout() or 0)
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self._used_at = time.monotonic()
+        self._readable = select.poll()
+        self._readable.register(sock, select.POLLIN)
 
-    def readable(self) -> bool:
-        return True
+    def is_usable(self) -> bool:
+        """Whether a request may be trusted to it: used lately, not closed by the other side, nothing left unread."""
+        return time.monotonic() - self._used_at < _IDLE_S and not self._readable.poll(0)
 
-    def readinto(self, buffer: Any) -> int | None:
-        left = self._ends - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("the time of the exchange is over")
-        self._sock.settimeout(left)
-        return self._stream.readinto(buffer)
+    def exchange(self, request: bytes, ends: float) -> "_Parser":
+        """Send a request and read its answer, whole or not.
+
+        Raises:
+            OSError, ssl.SSLError: not even a status came.
+        """
+        self.sock.settimeout(_left(ends))
+        self.sock.sendall(request)
+        answer = _Parser()
+        try:
+            while not answer.complete:
+                self.sock.settimeout(_left(ends))
+                answer.feed(self.sock.recv(_CHUNK))
+        except (OSError, httptools.HttpParserError):
+            if not answer.status:
+                raise
+            answer.keep_alive = False
+        self._used_at = time.monotonic()
+        return answer
 
     def close(self) -> None:
-        if not self.closed:
-            self._stream.close()
-        super().close()
+        """Close the socket; nobody waits for its farewell."""
+        self.sock.close()
 
 
-class _Response(http.client.HTTPResponse):
-    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
-        super().__init__(sock, *args, **kwargs)
-        self.fp = io.BufferedReader(_DeadlineReader(self.fp.detach(), sock))
+class _Parser:
+    """Collects one answer from the pieces that the socket yields."""
 
-
-class _Careful(HTTPConnection):
-    """A connection that says `NotSent` itself, and that never sends late."""
-
-    response_class = _Response
-    _used_at = 0.0
-
-    def connect(self) -> None:
-        allowed, started = float(self.timeout or 0), time.monotonic()
-        try:
-            super().connect()
-        except (OSError, UnicodeError, urllib3.exceptions.HTTPError) as error:
-            self.close()
-            raise NotSent(_why(error)) from error
-        if time.monotonic() - started > allowed:
-            # A slow name server, for instance, which no time-out of the socket covers. Whoever called us may
-            # have been given up already: what has not left by now must not leave.
-            self.close()
-            raise NotSent(f"connecting took longer than {allowed:.1f} s")
-
-    def _new_conn(self) -> socket.socket:
-        # urllib3 would give each address of the host the whole time-out in turn.
-        ends = time.monotonic() + float(self.timeout or 0)
-        addresses = socket.getaddrinfo(self._dns_host, self.port, type=socket.SOCK_STREAM)
-        problem: OSError = OSError("the host has no address")
-        for left, (*_, address) in zip(range(len(addresses), 0, -1), addresses, strict=True):
-            share = max((ends - time.monotonic()) / left, 0.001)
-            try:
-                made = urllib3_connection.create_connection(
-                    (str(address[0]), int(address[1])), share, socket_options=self.socket_options
-                )
-            except OSError as error:
-                problem = error
-            else:
-                made.settimeout(max(ends - time.monotonic(), 0.001))
-                return made
-        raise problem
+    def __init__(self) -> None:
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.complete = False
+        self.keep_alive = False
+        self._body: list[bytes] = []
+        self._size = 0
+        self._parser = httptools.HttpResponseParser(self)
 
     @property
-    def is_connected(self) -> bool:
-        return super().is_connected and time.monotonic() - self._used_at < _IDLE_S
+    def body(self) -> bytes:
+        """What there is of the body."""
+        return b"".join(self._body)
 
-    def getresponse(self) -> Any:
-        self._used_at = time.monotonic()
-        return super().getresponse()
+    def feed(self, data: bytes) -> None:
+        """Take the next piece; an empty one is the end of the stream.
 
+        Raises:
+            OSError: the stream ended, or the body is too large. httptools.HttpParserError: this is not HTTP.
+        """
+        self._size += len(data)
+        if data:
+            self._parser.feed_data(data)
+        elif self.status and not {"content-length", "transfer-encoding"} & self.headers.keys():
+            self.complete = True  # without a length the end of the stream is the end of the body (RFC 9112, 6.3)
+        else:
+            raise ConnectionResetError("the connection was closed without an answer")
+        if self._size > MAX_BODY:
+            self.complete = False
+            raise OSError("the answer is too large")
 
-class _CarefulTLS(_Careful, HTTPSConnection):
-    pass
+    # What the parser calls.
+
+    def on_message_begin(self) -> None:
+        """A second answer, which nobody asked for, ends the connection."""
+        self.keep_alive = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header."""
+        if not self.complete:
+            self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        """Before the body; 1xx are no answers yet."""
+        status = self._parser.get_status_code()
+        if status < 200 and not self.complete:
+            self.headers = {}
+        elif not self.complete:
+            self.status = status
+
+    def on_body(self, data: bytes) -> None:
+        """A piece of the body."""
+        if not self.complete:
+            self._body.append(data)
+
+    def on_message_complete(self) -> None:
+        """The end of the body, or of a 1xx."""
+        if self.status and not self.complete:
+            self.complete = True
+            self.keep_alive = self._parser.should_keep_alive()
 
 
 class Transport:
-    """A pool of connections to one host. Safe for threads; make one in each process, after forking."""
+    """Connections to one host, kept and used again. Safe for threads; make one in each process, after forking."""
 
-    def __init__(self, base_url: str, *, timeout_s: float, headers: Mapping[str, str], pool_size: int = 64) -> None:
+    def __init__(self, base_url: str, *, timeout_s: float, headers: Mapping[str, str]) -> None:
         parts = urlsplit(base_url)
-        options: dict[str, Any] = {
-            "maxsize": pool_size,
-            "retries": False,
-            "timeout": Timeout(total=timeout_s, connect=timeout_s * _CONNECT_SHARE, read=timeout_s),
-        }
-        self._headers = dict(headers)
-        self._pool: HTTPConnectionPool
-        if parts.scheme == "https":
-            # The system's trust store first (a company's own authority), certifi's for systems that have
-            # none.
-            context = ssl.create_default_context()
-            context.load_verify_locations(certifi.where())
-            self._pool = HTTPSConnectionPool(parts.hostname or "", parts.port, ssl_context=context, **options)
-            self._pool.ConnectionCls = _CarefulTLS
-        else:
-            self._pool = HTTPConnectionPool(parts.hostname or "", parts.port, **options)
-            self._pool.ConnectionCls = _Careful
-        # At DEBUG urllib3 logs the path of each request, and the query of a list of messages holds a phone
-        # number.
-        logging.getLogger("urllib3").setLevel(logging.WARNING)
+        self._host = parts.hostname or ""
+        self._tls = _tls_context() if parts.scheme == "https" else None
+        self._port = parts.port or (443 if self._tls else 80)
+        self._timeout_s = timeout_s
+        lines = {"Host": parts.netloc.rpartition("@")[2], **headers}
+        self._head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+        # The one that was used last is the likeliest to be alive still. Appending and popping need no lock.
+        self._idle: deque[_Connection] = deque()
 
     def request(self, method: str, target: str, *, form: str | None = None) -> Answer:
         """One exchange; ``target`` is a path with its query on our host.
@@ -168,50 +177,108 @@ class Transport:
             NotSent: the request did not leave.
             NoAnswer: it left, and not even a status came back.
         """
-        headers = self._headers
+        ends = time.monotonic() + self._timeout_s
+        body = ""
+        head = f"{method} {target} HTTP/1.1\r\n{self._head}"
         if form is not None:
-            headers = {**headers, "Content-Type": "application/x-www-form-urlencoded"}
+            body = form
+            head += f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(form)}\r\n"
+        connection = self._kept() or _Connection(self._connect())
         try:
-            response = self._pool.urlopen(
-                method,
-                target,
-                body=None if form is None else form.encode("ascii"),
-                headers=headers,
-                redirect=False,
-                preload_content=False,
-            )
-        except (OSError, urllib3.exceptions.HTTPError) as error:
+            answer = connection.exchange(f"{head}\r\n{body}".encode("ascii"), ends)
+        except (OSError, httptools.HttpParserError) as error:
+            connection.close()
             raise NoAnswer(_why(error)) from error
-        try:
-            body = response.read(MAX_BODY + 1)
-        except (OSError, urllib3.exceptions.HTTPError):
-            body, whole = b"", False
+        if answer.keep_alive:
+            self._idle.append(connection)
         else:
-            whole = len(body) <= MAX_BODY
-        if not whole:
-            response.close()
-        response.release_conn()
-        return Answer(response.status, response.headers, body if whole else b"", whole)
+            connection.close()
+        whole = answer.complete
+        return Answer(answer.status, answer.headers, answer.body if whole else b"", whole)
 
     def close(self) -> None:
         """Close the connections that nobody is using."""
-        self._pool.close()
+        while self._idle:
+            self._idle.pop().close()
+
+    def _kept(self) -> _Connection | None:
+        while True:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                return None
+            if connection.is_usable():
+                return connection
+            connection.close()
+
+    def _connect(self) -> socket.socket:
+        allowed = self._timeout_s * _CONNECT_SHARE
+        ends = time.monotonic() + allowed
+        try:
+            sock = self._first_that_answers(ends)
+            try:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if self._tls is not None:
+                    sock.settimeout(_left(ends))
+                    sock = self._tls.wrap_socket(sock, server_hostname=self._host)
+                # A slow name server, for instance, which no time-out of a socket covers. Whoever called us may
+                # have been given up already: what has not left by now must not leave.
+                _left(ends)
+            except BaseException:
+                sock.close()
+                raise
+        except TimeoutError as error:
+            raise NotSent(f"no answer in time, connecting may take {allowed:.1f} s") from error
+        except (OSError, UnicodeError) as error:
+            raise NotSent(_why(error)) from error
+        return sock
+
+    def _first_that_answers(self, ends: float) -> socket.socket:
+        addresses = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+        problem: OSError = OSError("the host has no address")
+        for left, (family, kind, protocol, _, address) in zip(range(len(addresses), 0, -1), addresses, strict=True):
+            sock = socket.socket(family, kind, protocol)
+            try:
+                # All addresses together get the time of one.
+                sock.settimeout(max((ends - time.monotonic()) / left, 0.001))
+                sock.connect(address)
+            except OSError as error:
+                sock.close()
+                problem = error
+            else:
+                return sock
+        raise problem
+
+
+def _left(ends: float) -> float:
+    """Seconds until an instant of the monotonic clock.
+
+    Raises:
+        TimeoutError: it has passed.
+    """
+    left = ends - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("the time of the exchange is over")
+    return left
+
+
+def _tls_context() -> ssl.SSLContext:
+    # The system's trust store first (a company's own authority), certifi's for systems that have none.
+    context = ssl.create_default_context()
+    context.load_verify_locations(certifi.where())
+    return context
 
 
 def _why(error: BaseException) -> str:
-    """A sentence about a network error. Those of urllib3 name objects and addresses; these do not."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, socket.gaierror):
-            return "the host name did not resolve"
-        if isinstance(cause, ssl.SSLError):
-            return f"the TLS connection failed ({cause.reason or 'unknown reason'})"
-        if isinstance(cause, TimeoutError | urllib3.exceptions.TimeoutError):
-            return "no answer in time"
-        if isinstance(cause, http.client.RemoteDisconnected):
-            return "the connection was closed without an answer"
-        if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror.lower()
-        inner = cause.args[-1] if cause.args and isinstance(cause.args[-1], BaseException) else None
-        cause = inner or cause.__cause__
-    return type(error).__name__
+    """A sentence about a network error that names no address and holds nothing of the request."""
+    if isinstance(error, socket.gaierror):
+        return "the host name did not resolve"
+    if isinstance(error, ssl.SSLError):
+        return f"the TLS connection failed ({error.reason or 'unknown reason'})"
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, httptools.HttpParserError):
+        return "the answer is not HTTP"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return "the connection was closed without an answer"

@@ -8,13 +8,12 @@ idempotent and Twilio has no idempotency key for it, so nothing is ever repeated
 
 import json
 import re
+from base64 import b64encode
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
-
-from urllib3.util import make_headers
 
 from app import clock
 from app.channels.base import (
@@ -53,16 +52,15 @@ class TwilioProvider:
         auth_token: str,
         base_url: str = TWILIO_API,
         timeout_s: float = 10.0,
-        pool_size: int = 64,
     ) -> None:
         self.account = f"twilio:{account_sid}"
         self.timeout_s = timeout_s
         self._secret = auth_token
         self._base_path = urlsplit(base_url).path.rstrip("/")
         self._messages = f"{self._base_path}/2010-04-01/Accounts/{quote(account_sid, safe='')}/Messages"
-        headers = make_headers(basic_auth=f"{account_sid}:{auth_token}", user_agent="bellhop")
-        headers["accept"] = "application/json"
-        self._http = Transport(base_url, timeout_s=timeout_s, headers=headers, pool_size=pool_size)
+        pair = b64encode(f"{account_sid}:{auth_token}".encode()).decode()
+        headers = {"Authorization": f"Basic {pair}", "User-Agent": "bellhop", "Accept": "application/json"}
+        self._http = Transport(base_url, timeout_s=timeout_s, headers=headers)
 
     def close(self) -> None:
         """Close the idle connections."""
@@ -198,7 +196,7 @@ class TwilioProvider:
             text = f"Twilio answered HTTP {answer.status}, but what it said cannot be read."
         else:
             text = f"Twilio answered HTTP {answer.status}."
-        retry_after_s = _retry_after(answer.headers.get("Retry-After"))
+        retry_after_s = _retry_after(answer.headers.get("retry-after"))
         return Failure(kind, self._clean(text), code, answer.status, retry_after_s, min_delay_s)
 
     def _clean(self, text: object) -> str:

@@ -7,23 +7,19 @@ so that a crash at any point leaves a trace to reconcile from.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import String, exists, insert, literal, select, update
-from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.orm import Session, aliased
-from sqlalchemy.sql import ColumnElement
-from sqlalchemy.sql.expression import any_
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
 from app import clock, metrics, queue
 from app.channels import accounts
 from app.channels.base import Provider
-from app.channels.models import ProviderAccount
 from app.contacts import service as contacts
-from app.database import writing
+from app.database import batch, writing
 from app.ids import new_id
 from app.logs import get_logger
-from app.messages.models import Attempt, Message
+from app.messages import statements
+from app.messages.models import Message
 from app.messages.states import Reason, Status
 
 TWIN_WAIT = timedelta(seconds=10)
@@ -56,110 +52,38 @@ class Claim:
     attempts_uncounted: int
 
 
-_COLUMNS = (
-    Message.id,
-    Message.workspace_id,
-    Message.attempt,
-    Message.revision,
-    Message.channel,
-    Message.to_address,
-    Message.from_address,
-    Message.body,
-    Message.media_urls,
-    Message.due_at,
-    Message.valid_until,
-    Message.retry_policy,
-    Message.attempts_used,
-    Message.attempts_uncounted,
-)
-
-
 def lease(timeout_s: float) -> timedelta:
     """How long a claim lasts: twice the provider's time-out and ten seconds for everything around it."""
     return timedelta(seconds=2 * timeout_s + 10)
 
 
 def claim(message_ids: Sequence[str], provider: Provider) -> list[Claim]:
-    """Claim those of the messages that may go out now, in one transaction.
+    """Claim those of the messages that may go out now, all at once.
 
     What cannot go out is dealt with on the way: too early ones are nudged again at their time, expired and opted-out
     ones are closed with their reason, and those of a paused account wait.
     """
     now = clock.now()
     lease_until = now + lease(provider.timeout_s)
-    nudges: list[queue.Nudge] = []
-    with writing() as session:
-        rows = session.execute(
-            update(Message)
-            .where(
-                _among(session, message_ids),
-                Message.status == Status.SCHEDULED,
-                Message.scheduled_at <= now,
-                Message.valid_until > now,
-                ~contacts.is_suppressed(Message.workspace_id, Message.channel, Message.to_address),
-                ~_account_paused(provider.account),
-                ~_twin_in_doubt(),
-            )
-            .values(
-                status=Status.SENDING,
-                attempt=Message.attempt + 1,
-                lease_until=lease_until,
-                next_check_at=None,
-            )
-            .returning(*_COLUMNS)
-            .execution_options(synchronize_session=False)
-        ).all()
-        claims = [Claim(attempt_id=new_id(), lease_until=lease_until, **row._mapping) for row in rows]
-        if claims:
-            session.execute(insert(Attempt), [_attempt(one, provider, now) for one in claims])
-        claimed = {one.id for one in claims}
-        for message_id in message_ids:
-            if message_id not in claimed:
-                nudges += _refuse(session, message_id, provider, now)
-    queue.try_add(nudges)
-    return claims
-
-
-def _among(session: Session, message_ids: Sequence[str]) -> ColumnElement[bool]:
-    if session.get_bind().dialect.name == "sqlite":
-        return Message.id.in_(message_ids)
-    # Locked in the order of their ids: two workers whose batches overlap wait for each other, and never in a circle.
-    wanted = (
-        select(Message.id)
-        .where(Message.id == any_(literal(list(message_ids), ARRAY(String))))
-        .order_by(Message.id)
-        .with_for_update()
-    )
-    return Message.id.in_(wanted)
-
-
-def _attempt(one: Claim, provider: Provider, now: datetime) -> dict[str, Any]:
-    return {
-        "id": one.attempt_id,
-        "message_id": one.id,
-        "number": one.attempt,
-        "provider": provider.name,
-        "started_at": now,
-    }
-
-
-def _account_paused(account: str) -> ColumnElement[bool]:
-    return exists(
-        select(ProviderAccount.id).where(ProviderAccount.id == account, ProviderAccount.paused_at.is_not(None))
-    )
-
-
-def _twin_in_doubt() -> ColumnElement[bool]:
-    """An equal text to the same person whose fate is unknown: the provider's log could not tell the two apart."""
-    twin = aliased(Message)
-    return exists(
-        select(twin.id).where(
-            twin.to_address == Message.to_address,
-            twin.content_hash == Message.content_hash,
-            twin.status == Status.UNKNOWN,
-            twin.id != Message.id,
+    attempt_ids = {message_id: new_id() for message_id in message_ids}
+    with batch() as connection:
+        rows = statements.claim(
+            connection,
+            attempt_ids,
+            now=now,
+            lease_until=lease_until,
+            account=provider.account,
+            provider=provider.name,
         )
-    )
+    claims = [Claim(attempt_id=attempt_ids[row.id], lease_until=lease_until, **row._mapping) for row in rows]
+    refused = attempt_ids.keys() - {one.id for one in claims}
+    if refused:
+        nudges: list[queue.Nudge] = []
+        with writing() as session:
+            for message_id in sorted(refused):
+                nudges += _refuse(session, message_id, provider, now)
+        queue.try_add(nudges)
+    return claims
 
 
 def _refuse(session: Session, message_id: str, provider: Provider, now: datetime) -> list[queue.Nudge]:

@@ -13,12 +13,12 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
-from sqlalchemy import JSON, Boolean, Dialect, Engine, String, bindparam, insert, literal, or_, select
+from sqlalchemy import JSON, Boolean, Dialect, Engine, String, insert, literal, or_, select
 from sqlalchemy import inspect as mapping_of
 from sqlalchemy.sql.dml import ReturningInsert
 
 from app import clock
-from app.database import UtcDateTime, db, json_table
+from app.database import UtcDateTime, db, given_rows
 from app.group import Call, Group
 from app.messages.models import Message
 from app.prepared import Prepared
@@ -101,7 +101,7 @@ def _insert_if(kinds: dict[str, Any], dialect: Dialect) -> ReturningInsert[Any]:
     fixed = {key: literal(value, columns[key].type) for key, value in constants(Message, keys).items()}
     if dialect.name == "sqlite":  # it has no type for either, and a cast to one would turn a time into its year
         kinds = {key: String() if isinstance(kind, UtcDateTime | JSON) else kind for key, kind in kinds.items()}
-    given = json_table(dialect, kinds, bindparam("records", type_=String), "given").c
+    given = given_rows(dialect.name, kinds).c
     is_own = select(Sender.id).where(Sender.workspace_id == Workspace.id, Sender.address == given.from_address).exists()
     rows = (
         select(*[given[key] for key in keys], *fixed.values())

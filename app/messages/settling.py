@@ -1,13 +1,13 @@
 """Settling: writing down how tries ended, many at once, and planning what follows each.
 
-Acceptances, which are nearly all there is, are two statements for the whole batch. A message that the batch did not
+Acceptances, which are nearly all there is, are settled together (``statements``). A message that the batch did not
 change was proved, reaped or called off meanwhile, and takes the careful path on its own.
 """
 
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Integer, String, update
+from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -15,9 +15,9 @@ from app import clock, metrics, queue
 from app.channels import accounts
 from app.channels.base import Accepted, Failure, FailureKind, Provider, SendResult
 from app.contacts import service as contacts
-from app.database import row_table, writing
+from app.database import batch, writing
 from app.logs import get_logger
-from app.messages import decisions, status
+from app.messages import decisions, statements, status
 from app.messages.claims import Claim
 from app.messages.models import Attempt, Message
 from app.messages.states import PROVIDER_RANK, Status
@@ -46,17 +46,18 @@ def settle(results: Sequence[tuple[Claim, SendResult]], provider: Provider) -> N
 def _settle(results: Sequence[tuple[Claim, SendResult]], provider: Provider) -> None:
     now = clock.now()
     accepted = [(claim, result) for claim, result in results if isinstance(result, Accepted)]
-    nudges: list[queue.Nudge] = []
-    with writing() as session:
-        if accepted:
-            _settle_accepted(session, accepted, provider, now)
-        for claim, result in results:
-            if isinstance(result, Failure):
-                nudges += _settle_failure(session, claim, result, provider, now)
-                _close(session, claim, result, now)
+    failed = [(claim, result) for claim, result in results if isinstance(result, Failure)]
+    if accepted:
+        _settle_accepted(accepted, provider, now)
+    if failed:
+        nudges: list[queue.Nudge] = []
+        with writing() as session:
+            for claim, failure in failed:
+                nudges += _settle_failure(session, claim, failure, provider, now)
+                _close(session, claim, failure, now)
+        queue.try_add(nudges)
     for claim, result in results:
         _note(claim, result, provider, now)
-    queue.try_add(nudges)
 
 
 def give_back(claims: Sequence[Claim]) -> None:
@@ -75,68 +76,33 @@ def give_back(claims: Sequence[Claim]) -> None:
     queue.try_add(nudges)
 
 
-def _settle_accepted(
-    session: Session, accepted: Sequence[tuple[Claim, Accepted]], provider: Provider, now: datetime
-) -> None:
-    rows = [
-        {
-            "attempt_id": claim.attempt_id,
-            "message_id": claim.id,
-            "attempt": claim.attempt,
-            "sid": result.provider_message_id,
-            "word": result.status if result.status in PROVIDER_RANK else "queued",
-            "http_status": result.http_status,
-        }
+def _settle_accepted(accepted: Sequence[tuple[Claim, Accepted]], provider: Provider, now: datetime) -> None:
+    given = [
+        statements.Acceptance(
+            attempt_id=claim.attempt_id,
+            message_id=claim.id,
+            attempt=claim.attempt,
+            sid=result.provider_message_id,
+            word=result.status if result.status in PROVIDER_RANK else "queued",
+            http_status=result.http_status,
+        )
         for claim, result in accepted
     ]
-    kinds = {
-        "attempt_id": String,
-        "message_id": String,
-        "attempt": Integer,
-        "sid": String,
-        "word": String,
-        "http_status": Integer,
-    }
-    given = row_table(session, kinds, rows)
-    # Only plain cases: still ours, and a word that says no more than "we have it".
-    settled = set(
-        session.scalars(
-            update(Message)
-            .where(
-                Message.id == given.c.message_id,
-                Message.attempt == given.c.attempt,
-                Message.status == Status.SENDING,
-                given.c.word.in_(("accepted", "queued", "sending", "sent")),
-            )
-            .values(
-                provider_message_id=given.c.sid,
-                provider_status=given.c.word,
-                **status.sent_values(provider.name, now),
-            )
-            .returning(Message.id)
-            .execution_options(synchronize_session=False)
+    with batch() as connection:
+        settled = statements.settle(
+            connection, given, now=now, provider=provider.name, next_check_at=status.first_pull(now)
         )
-    )
-    plain = row_table(session, kinds, [row for row in rows if row["message_id"] in settled])
-    session.execute(
-        update(Attempt)
-        .where(Attempt.id == plain.c.attempt_id)
-        .values(
-            outcome="accepted",
-            provider_message_id=plain.c.sid,
-            http_status=plain.c.http_status,
-            finished_at=now,
-        )
-        .execution_options(synchronize_session=False)
-    )
-    for claim, result in accepted:
-        if claim.id in settled:
+    others = [(claim, result) for claim, result in accepted if claim.id not in settled.messages]
+    for claim, _ in accepted:
+        if claim.id in settled.messages:
             metrics.sent.inc(claim.channel, provider.name)
-        else:
-            status.bind_acceptance(session, claim.attempt_id, result.provider_message_id, result.status, now)
-            attempt = update(Attempt).where(Attempt.id == claim.attempt_id)
-            session.execute(attempt.values(http_status=result.http_status))
-    status.apply_early_reports(session, provider.name, [result.provider_message_id for _, result in accepted], now)
+    if others or settled.reported_early:
+        with writing() as session:
+            for claim, result in others:
+                status.bind_acceptance(session, claim.attempt_id, result.provider_message_id, result.status, now)
+                attempt = update(Attempt).where(Attempt.id == claim.attempt_id)
+                session.execute(attempt.values(http_status=result.http_status))
+            status.apply_early_reports(session, provider.name, sorted(settled.reported_early), now)
 
 
 def _settle_failure(

@@ -19,6 +19,7 @@ from app.extensions import settings
 from app.logs import get_logger
 from app.messages.decisions import next_pull
 from app.messages.models import Attempt, DeliveryEvent, Message
+from app.messages.statements import sent_values
 from app.messages.states import ACCEPTED, PROVIDER_FINAL, PROVIDER_RANK, Status, from_provider, sources
 
 log = get_logger(__name__)
@@ -105,7 +106,7 @@ def bind_acceptance(
         .values(
             provider_message_id=provider_message_id,
             provider_status="accepted",
-            **sent_values(attempt.provider, now),
+            **sent_values(attempt.provider, now, first_pull(now)),
         )
         .returning(Message)
         .execution_options(populate_existing=True)
@@ -122,21 +123,9 @@ def bind_acceptance(
     return bound
 
 
-def sent_values(provider: str, now: datetime) -> dict[str, Any]:
-    """What an acceptance sets in a message's row, beside the provider's id and word."""
-    return {
-        "status": Status.SENT,
-        "provider": provider,
-        "sent_at": now,
-        "finished_at": now,
-        "reason": None,
-        "error_code": None,
-        "error_message": None,
-        "attempts_used": Message.attempts_used + 1,
-        "lease_until": None,
-        "checks": 0,
-        "next_check_at": next_pull(0, now, now, callbacks=settings().status_callbacks_reach_us),
-    }
+def first_pull(now: datetime) -> datetime | None:
+    """When to ask for the status of what was accepted now."""
+    return next_pull(0, now, now, callbacks=settings().status_callbacks_reach_us)
 
 
 def apply_early_reports(session: Session, provider: str, provider_message_ids: Sequence[str], now: datetime) -> None:

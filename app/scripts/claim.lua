@@ -4,7 +4,7 @@
 -- KEYS  the queues' lists, first things first
 -- ARGV  1 how many   2 lease in seconds   3 worker name   4 started_at   5 prefix of the execution ids   6 the time or empty
 --       then the queue names, in the order of KEYS
--- Returns for each job: queue name, job id, execution id, payload, the number of fields of its hash
+-- Returns for each job: queue name, job id, execution id, payload, time-out, the number of fields of its hash
 local clock = redis.call('TIME')
 local now = tonumber(ARGV[6]) or clock[1] + clock[2] / 1e6
 local wanted, lease, worker = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
@@ -16,7 +16,7 @@ for k = 1, #KEYS do
     if not ids then break end
     for _, id in ipairs(ids) do
       local key = 'rq:job:' .. id
-      local job = redis.call('HMGET', key, 'status', 'data')
+      local job = redis.call('HMGET', key, 'status', 'data', 'timeout')
       -- A second push of the same id, a cancelled or an expired job: the id alone is worth nothing.
       if job[1] == 'queued' and job[2] then
         n = n + 1
@@ -35,6 +35,7 @@ for k = 1, #KEYS do
         taken[#taken + 1] = id
         taken[#taken + 1] = execution
         taken[#taken + 1] = job[2]
+        taken[#taken + 1] = job[3]
         taken[#taken + 1] = redis.call('HLEN', key)
       end
     end

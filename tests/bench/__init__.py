@@ -1,1 +1,1 @@
-"""Measuring Bellhop beside others on the same work; programs to run by hand, never tests."""
+"""`./run bench`: figures of Bellhop beside those of stock RQ and rq-scheduler, on the same work and in one run."""

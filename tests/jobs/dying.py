@@ -8,7 +8,6 @@ from unittest.mock import patch
 from redis.client import Pipeline
 from redis.commands.core import Script
 from sqlalchemy import Connection, event
-from sqlalchemy.orm import Session
 
 from app.channels.base import OutgoingMessage, SendResult
 from app.database import db
@@ -45,21 +44,31 @@ class Steps:
 def dies_at_step(world: World, number: int) -> Iterator[Steps]:
     """Within the block everything that runs is one process, which dies at its n-th step (if it gets so far)."""
     steps, wrote = Steps(number), [False]
+    commit: Callable[[Any], None] = db.engine.dialect.do_commit
     send: Callable[[OutgoingMessage], SendResult] = world.provider.send
 
-    def note(_conn: Any, cursor: Any, statement: str, *_: Any) -> None:
-        if statement.lstrip().startswith(("INSERT", "UPDATE", "DELETE")) and cursor.rowcount != 0:
+    def alone(connection: Connection, statement: str) -> bool:
+        """Whether the statement writes and is a transaction of its own."""
+        return connection.get_isolation_level() == "AUTOCOMMIT" and statement.lstrip().startswith("WITH")
+
+    def before_statement(connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
+        if alone(connection, statement):
+            steps.at("before commit")
+
+    def note(connection: Connection, cursor: Any, statement: str, *_: Any) -> None:
+        if alone(connection, statement):
+            steps.at("after commit")
+        elif statement.lstrip().startswith(("INSERT", "UPDATE", "DELETE")) and cursor.rowcount != 0:
             wrote[0] = True
 
-    def before_commit(connection: Connection) -> None:
+    def do_commit(connection: Any) -> None:
         if wrote[0]:
             try:
                 steps.at("before commit")
             except Crash:
-                connection.connection.rollback()  # as the database does with what a dead client has left
+                connection.rollback()  # as the database does with what a dead client has left
                 raise
-
-    def after_commit(_session: Session) -> None:
+        commit(connection)
         if wrote[0]:
             wrote[0] = False
             steps.at("after commit")
@@ -68,15 +77,15 @@ def dies_at_step(world: World, number: int) -> Iterator[Steps]:
         wrote[0] = False
 
     listeners: list[tuple[Any, str, Callable[..., None]]] = [
+        (db.engine, "before_cursor_execute", before_statement),
         (db.engine, "after_cursor_execute", note),
-        (db.engine, "commit", before_commit),
         (db.engine, "rollback", after_rollback),
-        (Session, "after_commit", after_commit),
     ]
     for target, name, listener in listeners:
         event.listen(target, name, listener)
     try:
         with (
+            patch.object(db.engine.dialect, "do_commit", do_commit),
             patch.object(Pipeline, "execute", _around_method(steps, Pipeline.execute)),
             patch.object(Script, "__call__", _around_method(steps, Script.__call__)),
             patch.object(world.provider, "send", steps.around("request", send)),

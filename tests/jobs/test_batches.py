@@ -231,7 +231,7 @@ def test_one_answer_that_cannot_be_stored_does_not_hold_up_the_others(world: Wor
 
     assert world.message(other).status == "sent"
     assert world.message(first).status == "unknown"
-    world.live(120)
+    world.live(120, step=10)
     assert sorted(bodies(world)) == ["Other", "Same", "Same"]
     assert {message.status for message in world.messages()} == {"sent"}
     assert len({message.provider_message_id for message in world.messages()}) == 3
@@ -260,7 +260,7 @@ def test_a_death_with_a_whole_batch_in_hand(world: World) -> None:
         post(world, one)  # and then the process is gone, before anything of this is written down
     world.provider.script.append(lose_quietly)
     world.redis.flushall()
-    world.live(180)
+    world.live(180, step=10)
 
     assert sorted(bodies(world)) == [f"Text {n}" for n in range(6)]
     assert [outcomes(world, job_id)[0] for job_id in jobs] == ["accepted"] * 3 + ["not_accepted"] * 3
@@ -272,6 +272,6 @@ def test_a_single_message_goes_through_the_same_steps(world: World, step: str) -
     world.salon.send()
     with dies_at(step):
         world.work()
-    world.live(120)
+    world.live(120, step=10)
     assert bodies(world) == ["Hello"]
     assert queue.present(queue.SEND_QUEUE) == set()

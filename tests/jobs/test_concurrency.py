@@ -7,6 +7,7 @@ from functools import partial
 from app import queue
 from app.errors import Conflict
 from app.messages import delivery, reconcile, service, sweep
+from app.messages.status import Report, apply_report
 from tests.jobs.support import bodies, dies_at, lose_quietly, outcomes
 from tests.together import together
 from tests.world import World
@@ -76,8 +77,6 @@ def test_cancels_at_the_same_instant_all_get_the_same_answer(world: World) -> No
 
 
 def test_reports_and_the_answer_itself_at_the_same_instant(world: World) -> None:
-    from app.messages.status import Report, apply_report
-
     for _ in range(6):
         job_id = world.salon.send()
         started: list[threading.Thread] = []

@@ -11,9 +11,7 @@ from app.messages.models import Message
 from tests.jobs.dying import dies_at_step
 from tests.jobs.support import (
     CONFIGURATION,
-    THROTTLED,
     TRANSIENT,
-    UNREACHABLE,
     bodies,
     lose_quietly,
     report,
@@ -80,8 +78,6 @@ SCENARIOS: dict[str, Callable[[World, str], None]] = {
     "moved": moved,
     "recurring": recurring,
     "refused for now": after(TRANSIENT),
-    "throttled": after(THROTTLED),
-    "out of reach": after(UNREACHABLE),
     "account refused": after(CONFIGURATION),
     "accepted and lost": accepted_and_lost,
     "not accepted and lost": after(lose_quietly),
@@ -100,7 +96,7 @@ def somebody_else_goes_on(world: World) -> None:
         session.execute(update(Message).values(next_check_at=None))
 
 
-ON_BOTH = ("now", "recurring", "not accepted and lost")
+ON_BOTH = ("now", "not accepted and lost")
 RUNS = [("sqlite", name) for name in SCENARIOS] + [("postgresql", name) for name in ON_BOTH]
 
 

@@ -8,6 +8,7 @@ from app import queue
 from app.contacts import service as contacts
 from app.database import writing
 from app.messages.models import Message
+from jobs.scheduler import Scheduler
 from tests.jobs.support import bodies, dies_at, follow, outcomes
 from tests.world import PERSON, World
 
@@ -100,6 +101,22 @@ def test_an_early_nudge_loses_the_claim_and_is_scheduled_again(world: World) -> 
     world.clock.set(message.due_at)
     assert world.work() == 1
     assert [record.created_at for record in world.provider.log] == [message.due_at]
+
+
+def test_a_redis_whose_clock_is_fast_makes_nothing_early(world: World) -> None:
+    job_id = world.salon.delay(1)
+    due_at = world.message(job_id).due_at
+    scheduler = Scheduler(world.redis)
+    for _ in range(3):
+        world.clock.set(due_at + timedelta(seconds=1))  # what Redis believes
+        scheduler.promote_due()
+        world.clock.set(due_at - timedelta(seconds=1))  # what the worker knows
+        world.work()
+    assert world.provider.posted == []
+
+    world.live(10)
+    assert bodies(world) == ["Hello"]
+    assert world.provider.log[0].created_at >= due_at
 
 
 @pytest.mark.parametrize("early", [timedelta(microseconds=1), timedelta(milliseconds=1), timedelta(seconds=59)])

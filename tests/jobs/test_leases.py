@@ -4,16 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from app.channels.base import Accepted, Failure, OutgoingMessage
-from app.messages import claims, delivery, reconcile, sweep
+from app.messages import claims, delivery, sweep
 from tests.jobs.support import (
-    AMBIGUOUS,
-    PERMANENT,
-    TRANSIENT,
     bodies,
     dies_at,
     hold_unknown,
-    log_lags,
     outcomes,
     watch_looks,
 )
@@ -65,7 +60,7 @@ def test_a_worker_that_died_after_settling_leaves_nothing_to_do(world: World) ->
     looks = watch_looks(world)
     with dies_at("settled"):
         world.work()
-    world.live(120)
+    world.live(120, step=10)
     assert looks == []
     assert bodies(world) == ["Hello"]
     assert outcomes(world, job_id) == ["accepted"]
@@ -75,8 +70,8 @@ def test_a_death_costs_no_attempt_but_ten_of_them_end_it(world: World) -> None:
     job_id = world.salon.send()
     for _ in range(11):
         with dies_at("claimed"):
-            world.live(120)
-    world.live(120)
+            world.live(120, step=10)
+    world.live(120, step=10)
     message = world.message(job_id)
     assert (message.status, message.reason) == ("failed", "attempts_exhausted")
     assert (message.attempts_used, message.attempts_uncounted) == (0, 10)
@@ -88,81 +83,9 @@ def test_a_held_message_is_not_sent_again_after_a_death(world: World) -> None:
     job_id = world.salon.send()
     with dies_at("claimed"):
         world.work()
-    world.live(120)
+    world.live(120, step=10)
     assert (world.message(job_id).status, world.message(job_id).reason) == ("failed", "held_unknown")
     assert world.provider.posted == []
-
-
-def late(world: World, seconds: float, answer: Accepted | Failure | None = None):
-    """An answer that comes when the lease has been over for long; meanwhile the sweep and the others go on."""
-
-    def send(message: OutgoingMessage) -> Accepted | Failure:
-        result = world.provider.accept(message) if answer is None else answer
-        with log_lags(world):
-            world.live(seconds)
-        return result
-
-    return send
-
-
-def test_a_late_answer_is_bound_while_the_message_is_in_doubt(world: World) -> None:
-    job_id = world.salon.send()
-    world.provider.script.append(late(world, LEASE_S + 5))
-    world.work()
-
-    message = world.message(job_id)
-    assert (message.status, message.lease_until, message.attempts_used) == ("sent", None, 1)
-    assert message.provider_message_id == world.provider.log[0].provider_message_id
-    assert outcomes(world, job_id) == ["accepted"]
-    world.live(120)
-    assert bodies(world) == ["Hello"]
-
-
-def test_a_late_answer_stops_a_resend_that_is_planned(world: World) -> None:
-    job_id = world.salon.send()
-    row_id = world.message(job_id).id
-
-    def answered_when_a_resend_was_planned(message: OutgoingMessage) -> Accepted:
-        answer = world.provider.accept(message)
-        world.clock.advance(seconds=LEASE_S)
-        sweep.release_expired_leases(world.clock.now())
-        with log_lags(world):
-            for _ in range(3):
-                world.clock.advance(seconds=15)
-                reconcile.reconcile(row_id)
-        assert world.message(job_id).status == "scheduled"
-        return answer
-
-    world.provider.script.append(answered_when_a_resend_was_planned)
-    world.work()
-    assert world.message(job_id).status == "sent"
-    world.live(120)
-    assert bodies(world) == ["Hello"]
-
-
-@pytest.mark.parametrize("answer", [TRANSIENT, PERMANENT, AMBIGUOUS], ids=lambda failure: failure.kind.value)
-def test_a_late_failure_changes_nothing_but_its_own_try(world: World, answer: Failure) -> None:
-    job_id = world.salon.send()
-    world.provider.script.append(late(world, LEASE_S + 5, answer))
-    with log_lags(world):
-        world.work()
-    message = world.message(job_id)
-    assert (message.status, message.reason, message.attempts_used) == ("unknown", None, 0)
-    assert message.error_message == "the worker died while sending"
-    assert outcomes(world, job_id) == [answer.kind.value]
-    world.live(120)
-    assert bodies(world) == ["Hello"]
-
-
-@pytest.mark.parametrize("answer", [TRANSIENT, PERMANENT, AMBIGUOUS], ids=lambda failure: failure.kind.value)
-def test_a_stale_failure_cannot_touch_the_next_try(world: World, answer: Failure) -> None:
-    job_id = world.salon.send()
-    world.provider.script.append(late(world, 120, answer))  # meanwhile another worker has sent it
-    world.work()
-    message = world.message(job_id)
-    assert (message.status, message.reason, message.attempt, message.error_message) == ("sent", None, 2, None)
-    assert message.provider_message_id == world.provider.log[0].provider_message_id
-    assert bodies(world) == ["Hello"]
 
 
 def test_a_claim_with_too_little_of_its_lease_left_is_given_back(world: World) -> None:
@@ -199,7 +122,7 @@ def test_a_claim_that_was_taken_away_meanwhile_is_not_used(world: World) -> None
     assert world.message(job_id).status == "unknown"
     assert outcomes(world, job_id) == ["given_back"]
 
-    world.live(120)
+    world.live(120, step=10)
     assert bodies(world) == ["Hello"]
     assert outcomes(world, job_id) == ["not_accepted", "accepted"]
 

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+from rq import Queue
 from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq_scheduler import Scheduler as StockScheduler
@@ -75,6 +76,16 @@ def test_a_leader_that_lost_its_lease_promotes_nothing(world: World) -> None:
 
     assert (paused.leads, paused.promoted, in_queue(world)) == (False, 0, [])
     assert heir.promote_due() == 1
+
+
+def test_schedules_of_queues_that_others_made_are_promoted_too(world: World) -> None:
+    theirs = Queue("reports", connection=world.redis, serializer=JSONSerializer)
+    theirs.enqueue_at(world.clock.now() + timedelta(seconds=5), "tests.bench.stock_jobs.nothing")
+    scheduler = Scheduler(world.redis)
+    assert scheduler.promote_due() == 0
+    world.clock.advance(seconds=5)
+    assert scheduler.promote_due() == 1
+    assert theirs.count == 1
 
 
 def test_a_stock_scheduler_finds_the_lock_taken(world: World) -> None:

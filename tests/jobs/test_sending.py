@@ -1,7 +1,7 @@
 """The sending half of a worker, threads and all: every job it takes is finished, whatever becomes of the message."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 import redis
@@ -10,6 +10,7 @@ from sqlalchemy.exc import OperationalError
 from app import queue
 from app.messages import settling
 from jobs import sending
+from jobs.finisher import finish
 from jobs.redis_jobs import RedisJobs, Taken
 from jobs.sending import Sending
 from tests.jobs.support import AMBIGUOUS, PERMANENT, TRANSIENT, bodies, outcomes
@@ -24,10 +25,10 @@ class Bench:
         self.jobs = RedisJobs(world.redis, "worker-1", queue.QUEUES)
         self.finished: list[str] = []
         self._ended = threading.Semaphore(0)
-        self.sending = Sending(world.app, self.jobs, 4, self.finish)
+        self.sending = Sending(world.app, 4, self.finish)
 
-    def finish(self, jobs: list[Taken]) -> None:
-        sending.finish(self.jobs, jobs)
+    def finish(self, jobs: Sequence[Taken]) -> None:
+        finish(self.jobs, jobs)
         self.finished += [job.job_id for job in jobs]
         for _ in jobs:
             self._ended.release()

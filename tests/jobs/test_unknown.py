@@ -1,6 +1,7 @@
 """Nobody knows whether the provider has the message: it is looked up, and sent again only on proof that it has not."""
 
 import itertools
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -8,14 +9,13 @@ import pytest
 from app.channels.base import Failure, FailureKind
 from app.channels.twilio import TwilioProvider
 from app.messages import reconcile
+from app.webhooks.inbound import Inbound, receive
 from tests.jobs.support import (
     AMBIGUOUS,
     bodies,
     hold_unknown,
-    log_lags,
     lose_quietly,
     outcomes,
-    report,
     started,
     watch_looks,
 )
@@ -34,7 +34,7 @@ def test_an_accepted_message_is_found_and_not_sent_again(world: World) -> None:
     assert world.salon.status(job_id)["status"] == "processing"
     assert outcomes(world, job_id) == ["ambiguous"]
 
-    world.live(120)
+    world.live(120, step=10)
 
     message = world.message(job_id)
     assert len(world.provider.posted) == 1
@@ -49,7 +49,7 @@ def test_a_message_that_was_not_accepted_is_sent_again_once(world: World) -> Non
     world.provider.script.append(lose_quietly)
     looks = watch_looks(world)
     world.work()
-    world.live(180)
+    world.live(180, step=10)
 
     message = world.message(job_id)
     assert bodies(world) == ["Hello"]
@@ -70,7 +70,7 @@ def test_held_messages_are_given_up_and_said_so(world: World) -> None:
     )
     world.provider.script.extend([lose_quietly, world.provider.accept_then_lose, lose_quietly])
     world.work()
-    world.live(180)
+    world.live(180, step=10)
 
     assert (world.message(lost).status, world.message(lost).reason) == ("failed", "held_unknown")
     assert world.salon.status(lost)["reason"] == "held_unknown"
@@ -88,7 +88,7 @@ def test_while_the_log_cannot_be_read_nothing_is_sent_and_then_it_is_settled_wit
     world.provider.script.append(world.provider.accept_then_lose if accepted else lose_quietly)
     world.provider.log_failure = AWAY
     world.work()
-    world.live(1800, step=10)
+    world.live(600, step=10)
     assert world.message(job_id).status == "unknown"
     assert len(world.provider.posted) == 1
 
@@ -110,77 +110,23 @@ def test_a_log_that_could_not_be_read_counts_for_no_look(world: World) -> None:
     assert world.message(job_id).status == "unknown"
 
 
-@pytest.mark.parametrize("word", ["queued", "sent", "delivered", "undelivered"])
-def test_a_callback_with_our_attempt_id_settles_it_earlier(world: World, word: str) -> None:
-    job_id = world.salon.send()
-    world.provider.script.append(world.provider.accept_then_lose)
-    looks = watch_looks(world)
-    world.work()
-    report(world, job_id, word)
-
-    expected = {"delivered": "delivered", "undelivered": "undelivered"}.get(word, "sent")
-    assert world.message(job_id).status == expected
-    world.live(120)
-    assert looks == []
-    assert bodies(world) == ["Hello"]
-    assert outcomes(world, job_id) == ["accepted"]
-
-
-def test_a_callback_may_come_before_the_answer_is_known_to_be_lost(world: World) -> None:
-    job_id = world.salon.send()
-
-    def overtaken(message):
-        failure = world.provider.accept_then_lose(message)
-        report(world, job_id, "sent")
-        return failure
-
-    world.provider.script.append(overtaken)
-    world.work()
-    world.live(60)
-
-    assert world.message(job_id).status == "sent"
-    assert outcomes(world, job_id) == ["accepted"]  # the time-out does not undo the proof
-    assert bodies(world) == ["Hello"]
-
-
-def test_a_late_callback_stops_a_resend_that_is_planned(world: World) -> None:
-    job_id = world.salon.send()
-    row_id = world.message(job_id).id
-    world.provider.script.append(world.provider.accept_then_lose)
-    world.work()
-    with log_lags(world):
-        for _ in range(3):
-            world.clock.advance(seconds=15)
-            reconcile.reconcile(row_id)
-    assert world.message(job_id).status == "scheduled"
-
-    report(world, job_id, "delivered")
-    world.live(60)
-
-    assert bodies(world) == ["Hello"]
-    assert world.message(job_id).status == "delivered"
-    assert outcomes(world, job_id) == ["accepted"]
-
-
 def test_what_loses_its_use_while_it_is_looked_up_is_not_sent_again(world: World) -> None:
     until = world.clock.now() + timedelta(seconds=20)
     job_id = world.salon.send(validUntil=until.isoformat())
     world.provider.script.append(lose_quietly)
     world.work()
-    world.live(120)
+    world.live(120, step=10)
 
     assert (world.message(job_id).status, world.message(job_id).reason) == ("failed", "expired")
     assert bodies(world) == []
 
 
 def test_a_stop_while_it_is_looked_up_prevents_the_resend(world: World) -> None:
-    from app.webhooks.inbound import Inbound, receive
-
     job_id = world.salon.send()
     world.provider.script.append(lose_quietly)
     world.work()
     receive(Inbound("twilio", "SM1", world.message(job_id).to_address, world.message(job_id).from_address, "STOP"))
-    world.live(120)
+    world.live(120, step=10)
 
     assert (world.message(job_id).status, world.message(job_id).reason) == ("failed", "opted_out")
     assert bodies(world) == []
@@ -236,11 +182,10 @@ REPLIES = {
 }
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("name", REPLIES)
 @pytest.mark.parametrize("accepted", [True, False])
 def test_each_unclear_answer_of_twilio_leads_to_one_acceptance(world: World, name: str, accepted: bool) -> None:
-    from dataclasses import replace
-
     with TwilioServer() as twilio:
         provider = TwilioProvider(account_sid=ACCOUNT_SID, auth_token=AUTH_TOKEN, base_url=twilio.url, timeout_s=0.25)
         world.app.extensions["bellhop.provider"] = provider

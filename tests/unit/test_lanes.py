@@ -52,9 +52,31 @@ def test_a_call_that_does_not_come_back_is_given_up_and_its_thread_replaced() ->
     lane.put("stuck")
     assert begun.wait(10)
 
-    assert lane.abandon_older_than(0) == ["stuck"]
+    assert lane.give_up(lambda _: 0) == ["stuck"]
     lane.put("next")
     assert done.wait(10)
     go_on.set()
+    lane.stop()
+    lane.join(time.monotonic() + 10)
+
+
+def test_a_thread_that_is_given_up_is_stopped_in_the_middle_of_its_python_code() -> None:
+    begun, stopped = threading.Event(), threading.Event()
+
+    def work(_item: str) -> None:
+        begun.set()
+        try:
+            while True:  # bounded by what this test is about
+                threading.Event().wait(0.01)
+        finally:
+            stopped.set()
+
+    lane: Lane[str] = Lane("test", 1, work, interrupt=True)
+    lane.start()
+    lane.put("endless")
+    assert begun.wait(10)
+    assert lane.give_up(lambda _: 1000) == []
+    assert lane.give_up(lambda _: 0) == ["endless"]
+    assert stopped.wait(10)
     lane.stop()
     lane.join(time.monotonic() + 10)

@@ -25,7 +25,7 @@ def twilio() -> Iterator[TwilioServer]:
 
 @pytest.fixture
 def provider(twilio: TwilioServer) -> Iterator[TwilioProvider]:
-    made = TwilioProvider(account_sid=ACCOUNT_SID, auth_token=AUTH_TOKEN, base_url=twilio.url, timeout_s=5, pool_size=4)
+    made = TwilioProvider(account_sid=ACCOUNT_SID, auth_token=AUTH_TOKEN, base_url=twilio.url, timeout_s=5)
     yield made
     made.close()
 
