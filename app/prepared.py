@@ -9,16 +9,22 @@ from itertools import count
 from typing import Any
 
 from psycopg.errors import error_from_result
-from psycopg.pq import DiagnosticField, ExecStatus
+from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus
 from sqlalchemy import Dialect, Engine
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.sql.dml import ReturningInsert
 
+from app import metrics
 from app.database import write
+from app.logs import get_logger
+
+log = get_logger(__name__)
 
 NUMBERED = PGDialect_psycopg(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
 """PostgreSQL's own way to name parameters."""
+FORGOTTEN = b"26000"
+"""invalid_sql_statement_name: psycopg lets the server forget all prepared statements after some rollbacks."""
 _numbers = count(1)
 
 
@@ -49,17 +55,25 @@ class Prepared:
         connection = engine.raw_connection()
         try:
             driver: Any = connection.driver_connection
-            prepared = connection.info.setdefault("prepared", set())
-            if self._name not in prepared:
-                driver.pgconn.prepare(self._name, self._text.encode())
-                prepared.add(self._name)
-            result = driver.pgconn.exec_prepared(self._name, parameters)
+            result = self._execute(driver.pgconn, connection.info.setdefault("prepared", set()), parameters)
             if result.status == ExecStatus.TUPLES_OK:
                 return {result.get_value(row, 0).decode() for row in range(result.ntuples)}
-            if result.error_field(DiagnosticField.SQLSTATE) is None or driver.closed:
-                connection.invalidate()
+            state = result.error_field(DiagnosticField.SQLSTATE)
+            lost = state is None or driver.pgconn.status != ConnStatus.OK
+            connection.invalidate()  # the next one begins afresh, whatever is wrong with this
+            if lost:
                 raise OperationalError(self._text, None, error_from_result(result), connection_invalidated=True)
-            prepared.discard(self._name)
+            metrics.errors.inc("prepared")
+            log.warning("a prepared statement was refused, the usual way decides", sqlstate=str(state))
             return set()
         finally:
             connection.close()
+
+    def _execute(self, server: Any, prepared: set[bytes], parameters: list[bytes]) -> Any:
+        if self._name in prepared:
+            result = server.exec_prepared(self._name, parameters)
+            if result.error_field(DiagnosticField.SQLSTATE) != FORGOTTEN:
+                return result
+        server.prepare(self._name, self._text.encode())
+        prepared.add(self._name)
+        return server.exec_prepared(self._name, parameters)

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from app.api import auth, dry_run, idempotency
 from app.api.auth import Caller
 from app.api.body import ApiModel, read_json, validate
-from app.errors import ApiError, NotFound
+from app.errors import ApiError, NotFound, Unavailable
 from app.workspaces.service import Key
 
 SMALL = 256 * 1024
@@ -90,7 +90,7 @@ def endpoint(
     ``creates`` returns an `idempotency.Outcome`.
 
     ``quick`` is tried first, with a key that we have met before; it returns None where it cannot decide. It need not
-    say what is wrong: whatever it raises on purpose, the usual way finds again, and says.
+    say what is wrong: whatever it raises on purpose (but for `Unavailable`), the usual way finds again, and says.
     """
 
     def decorate(view: View) -> View:
@@ -149,6 +149,8 @@ def _quickly(quick: QuickView, body: type[ApiModel], limit: int) -> idempotency.
     try:
         key = auth.guess()
         return quick(key, validate(body, read_json(limit))) if key is not None else None
+    except Unavailable:
+        raise  # it may have taken effect: nothing else may be tried
     except ApiError:
         return None
 

@@ -94,13 +94,13 @@ class Result:
     load: Load
     messages_per_second: float
     web_cpu_ms: float
-    """CPU time of the web processes per request."""
+    """CPU time of the web processes per message."""
     stores_cpu_ms: float
-    """CPU time of Redis and the database's processes per request."""
+    """CPU time of Redis and the database's processes per message."""
 
     @property
     def cpu_ms(self) -> float:
-        """All that a request costs: what the ratios come to where the machine has nothing else to do."""
+        """All that a message costs: what the ratios come to where the machine has nothing else to do."""
         return self.web_cpu_ms + self.stores_cpu_ms
 
 
@@ -118,9 +118,8 @@ def measure(contender: Contender, seconds: float) -> Result:
         raise AssertionError(f"{contender.name}: {load.refused} requests were refused")
     if rows is not None and stores.rows() != rows + load.accepted * contender.messages:
         raise AssertionError(f"{contender.name}: {load.accepted} were accepted, and {rows} rows became {stores.rows()}")
-    per_request = 1000 / load.accepted
-    rate = load.per_second * contender.messages
-    return Result(contender.name, load, rate, web_cpu * per_request, stores_cpu * per_request)
+    each = 1000 / (load.accepted * contender.messages)
+    return Result(contender.name, load, load.per_second * contender.messages, web_cpu * each, stores_cpu * each)
 
 
 def run(seconds: float = 5, runs: int = 3, *, sqlite: bool = False) -> dict[str, list[Result]]:
@@ -238,8 +237,8 @@ def table(results: Mapping[str, list[Result]]) -> str:
             f"{median(run.messages_per_second for run in runs):9.0f}",
             f"{median(run.load.p50_ms for run in runs):9.1f}",
             f"{median(run.load.p99_ms for run in runs):9.1f}",
-            f"{median(run.web_cpu_ms for run in runs):9.2f}",
-            f"{median(run.stores_cpu_ms for run in runs):9.2f}",
+            f"{median(run.web_cpu_ms for run in runs):9.3f}",
+            f"{median(run.stores_cpu_ms for run in runs):9.3f}",
             f"{median(ours.messages_per_second / theirs.messages_per_second for ours, theirs in against):9.2f}",
             f"{median(theirs.cpu_ms / ours.cpu_ms for ours, theirs in against):9.2f}",
         )

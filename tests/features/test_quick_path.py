@@ -6,8 +6,11 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, text, update
 
+from app import metrics
 from app.api import idempotency
 from app.database import db, reading, writing
+from app.errors import Unavailable
+from app.messages import quick
 from app.messages.models import Message
 from app.workspaces import service
 from app.workspaces.models import ApiKey, Sender, Workspace
@@ -184,6 +187,19 @@ def test_a_connection_that_the_server_closed_meanwhile_costs_nobody_an_error(met
         data_of(post(met), 202)
 
 
+def test_statements_that_the_server_was_told_to_forget_are_prepared_again(
+    met: World, close_usual_way: Callable[[], None]
+) -> None:
+    if db.engine.dialect.name == "sqlite":
+        pytest.skip("a file has no server")
+    data_of(post(met), 202)
+    close_usual_way()
+    with reading() as session:
+        session.execute(text("DEALLOCATE ALL"))
+    data_of(post(met), 202)
+    assert not [field for field in metrics._buffer if "prepared" in field]
+
+
 def test_a_connection_that_breaks_in_the_middle_is_an_error_and_not_a_second_message(met: World) -> None:
     if db.engine.dialect.name == "sqlite":
         pytest.skip("a file has no server")
@@ -205,6 +221,17 @@ def test_a_connection_that_breaks_in_the_middle_is_an_error_and_not_a_second_mes
             session.execute(text("DROP FUNCTION hang_up"))
     assert len(met.messages()) == 2
     data_of(post(met), 202)
+
+
+def test_where_nobody_knows_whether_it_was_stored_nothing_else_is_tried(
+    met: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unsure(*_: Any, **__: Any) -> bool:
+        raise Unavailable("A store does not answer.")
+
+    monkeypatch.setattr(quick, "insert_if", unsure)
+    error_of(post(met), 503, "unavailable")
+    assert len(met.messages()) == 1
 
 
 def test_what_the_server_refuses_the_usual_way_explains(met: World, monkeypatch: pytest.MonkeyPatch) -> None:
