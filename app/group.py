@@ -26,15 +26,20 @@ class Call(Generic[Item, Result]):
         self.error: BaseException | None = None
         self.finished = False
         self.leads = False
+        self._turn: threading.Event | None = None
+
+    def queue_up(self) -> None:
+        """Somebody else leads: it will have to be woken."""
         self._turn = threading.Event()
 
     def wait(self, timeout: float) -> bool:
         """Wait, in seconds, for its end or for its turn to lead; says whether it came."""
-        return self._turn.wait(timeout)
+        return self._turn is None or self._turn.wait(timeout)
 
     def wake(self) -> None:
         """Its end, or its turn, has come."""
-        self._turn.set()
+        if self._turn is not None:
+            self._turn.set()
 
 
 class Group(Generic[Item, Result]):
@@ -72,6 +77,8 @@ class Group(Generic[Item, Result]):
                 raise Unavailable("Too many requests wait; try again in a moment.")
             self._waiting.append(call)
             call.leads, self._led = not self._led, True
+            if not call.leads:
+                call.queue_up()
         if not call.leads and not call.wait(self._patience):
             self._give_up(call)
         if not call.finished:
