@@ -3,7 +3,8 @@
 The wall stands in front of the paths and not of the single views: a page that is added later is behind it, too.
 """
 
-from flask import Flask, abort, redirect, request, url_for
+from flask import Flask, Request, abort, redirect, request, url_for
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask.wrappers import Response
 from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
@@ -19,13 +20,26 @@ CSP = (
 """The panel has no scripts at all."""
 
 
+class PanelSessions(SecureCookieSessionInterface):
+    """Sessions for the panel only; the API has none, and opening one costs each of its requests."""
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """The session of a panel's request."""
+        return super().open_session(app, request) if _is_panel(request.path) else self.make_null_session(app)
+
+
 def in_panel() -> bool:
     """Whether this request is for the panel."""
-    return request.path == "/admin" or request.path.startswith("/admin/")
+    return _is_panel(request.path)
+
+
+def _is_panel(path: str) -> bool:
+    return path == "/admin" or path.startswith("/admin/")
 
 
 def init_guard(app: Flask) -> None:
     """Stand in front of the panel."""
+    app.session_interface = PanelSessions()
     app.before_request(_before)
     app.after_request(_after)
 

@@ -15,6 +15,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from admin import users
 from admin.users import PanelUser
 from app import clock
+from app.api.rate_limit import attach
 from app.logs import get_logger
 
 FAILURES_ALLOWED = "10 per 15 minutes"
@@ -35,7 +36,14 @@ def init_login(app: Flask, session_lasts: timedelta) -> None:
     app.login_manager = manager  # type: ignore[attr-defined]
     app.context_processor(lambda: {"current_user": current_user})
     users.nobody()  # now, so that the first unknown e-mail does not take longer than the second
-    app.register_blueprint(_blueprint(_limiter(app)))
+    limiter = _limiter()
+    blueprint = _blueprint(limiter)
+    # RATE_LIMIT=0 switches the API's limit off, and never this one; both read the same name in the configuration.
+    chosen = app.config["RATELIMIT_ENABLED"]
+    app.config["RATELIMIT_ENABLED"] = True
+    attach(limiter, app, [blueprint])
+    app.config["RATELIMIT_ENABLED"] = chosen
+    app.register_blueprint(blueprint)
 
 
 def _still_valid(session_id: str, session_lasts: timedelta) -> PanelUser | None:
@@ -45,8 +53,8 @@ def _still_valid(session_id: str, session_lasts: timedelta) -> PanelUser | None:
     return users.load(session_id)
 
 
-def _limiter(app: Flask) -> Limiter:
-    limiter = Limiter(
+def _limiter() -> Limiter:
+    return Limiter(
         key_func=get_remote_address,
         strategy="sliding-window-counter",
         headers_enabled=True,
@@ -54,12 +62,6 @@ def _limiter(app: Flask) -> Limiter:
         in_memory_fallback_enabled=True,
         key_prefix="bellhop-login",
     )
-    # RATE_LIMIT=0 switches the API's limit off, and never this one; both read the same name in the configuration.
-    chosen = app.config["RATELIMIT_ENABLED"]
-    app.config["RATELIMIT_ENABLED"] = True
-    limiter.init_app(app)
-    app.config["RATELIMIT_ENABLED"] = chosen
-    return limiter
 
 
 def _email_key() -> str:

@@ -5,11 +5,15 @@ own connection; nothing is held while a provider is called. On SQLite a writing 
 deferred one that reads first and writes later is refused with SQLITE_BUSY whenever somebody else wrote in between.
 """
 
-from collections.abc import Iterator
+import select as polling
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import Context, copy_context
 from datetime import UTC, datetime
-from typing import Any
+from functools import lru_cache, partial
+from typing import Any, TypeVar
 
+import psycopg
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import (
     JSON,
@@ -27,7 +31,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import URL, Connection, Dialect, make_url
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.orm import DeclarativeBase, Session, registry
+
+from app.group import Call, Group
+
+Result = TypeVar("Result")
 
 # Constraints need names so that SQLite's batch migrations can find them.
 NAMING = {
@@ -85,7 +94,6 @@ def engine_options(url: str | URL) -> dict[str, Any]:
         "pool_size": 10,
         "max_overflow": 10,
         "pool_timeout": 5,
-        "pool_pre_ping": True,
         "connect_args": {
             "connect_timeout": 5,
             "options": "-c statement_timeout=30000 -c lock_timeout=10000 -c idle_in_transaction_session_timeout=60000",
@@ -93,9 +101,31 @@ def engine_options(url: str | URL) -> dict[str, Any]:
     }
 
 
+def _look_at(connection: Any, _record: Any, _proxy: Any) -> None:
+    """Refuse a pooled connection that the server has closed; the pool then opens another.
+
+    SQLAlchemy's own ``pool_pre_ping`` asks the server each time, which costs as much as a small statement. But a server
+    that went away has said so: on a connection that lies idle there is nothing to read, unless it is the end (or a
+    word of TLS, and then we ask).
+    """
+    poll = polling.poll()
+    poll.register(connection.pgconn.socket, polling.POLLIN)
+    if not poll.poll(0):
+        return
+    try:
+        connection.rollback()
+        connection.execute("SELECT 1")
+        connection.rollback()
+    except psycopg.Error as error:
+        raise DisconnectionError from error
+
+
 def prepare_engine(engine: Engine) -> None:
-    """Set SQLite up for several processes: WAL, full durability, explicit BEGIN."""
+    """Set SQLite up for several processes: WAL, full durability, explicit BEGIN. On PostgreSQL, look at each connection
+    before it is used.
+    """
     if engine.dialect.name != "sqlite":
+        event.listen(engine, "checkout", _look_at)
         return
 
     @event.listens_for(engine, "connect")
@@ -130,6 +160,44 @@ def writing(*, keep: bool = True) -> Iterator[Session]:
             session.flush()  # whatever the database would refuse, it refuses now
             session.expunge_all()
             session.rollback()
+
+
+Work = Callable[[Session], Any]
+"""What happens in a transaction; its result is the caller's."""
+
+
+def write(work: Callable[[Session], Result], *, keep: bool = True) -> Result:
+    """Run ``work`` in a transaction that writes, as `writing` does. On SQLite, where only one can write at a time, it
+    shares the transaction and its commit with those of other threads that wait: each in a savepoint, so that one which
+    raises spoils only its own. It must not open another transaction, and is done when this returns.
+
+    Raises:
+        Unavailable: too many wait on SQLite, or it waited too long.
+    """
+    if keep and db.engine.dialect.name == "sqlite":
+        result: Result = _writers(db.engine).do((copy_context(), work))
+        return result
+    with writing(keep=keep) as session:
+        return work(session)
+
+
+@lru_cache(maxsize=8)
+def _writers(engine: Engine) -> Group[tuple[Context, Work], Any]:
+    return Group(partial(_write_together, engine))
+
+
+def _write_together(engine: Engine, calls: Sequence[Call[tuple[Context, Work], Any]]) -> None:
+    with engine.connect().execution_options(writes=True) as connection, connection.begin():
+        for call in calls:
+            context, work = call.item
+            try:
+                with Session(connection, expire_on_commit=False, join_transaction_mode="create_savepoint") as session:
+                    call.result = context.run(work, session)
+                    session.commit()
+            except Exception as error:  # whatever it is, its own caller raises it, and the others go on
+                call.error = error
+                if not connection.connection.driver_connection.in_transaction:  # type: ignore[union-attr]
+                    raise  # a full disk ends the whole transaction: nobody's work is kept
 
 
 @contextmanager

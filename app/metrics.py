@@ -73,6 +73,7 @@ refills = Counter("bellhop_redis_refills", "Times the feeder began with what is 
 refilled = Histogram(
     "bellhop_redis_refilled_seconds", "From such a beginning until all was audited", (0.1, 0.5, 1, 2, 5, 15, 60, 300)
 )
+left_out = Counter("bellhop_nudges_left_out", "Jobs left to the feeder without asking a Redis that had just failed", ())
 duplicates = Counter("bellhop_duplicate_acceptances", "A provider accepted a second try of one message", ())
 
 METRICS: tuple[Counter | Histogram, ...] = (
@@ -87,6 +88,7 @@ METRICS: tuple[Counter | Histogram, ...] = (
     fed,
     refills,
     refilled,
+    left_out,
     duplicates,
 )
 

@@ -6,9 +6,10 @@ functions live in ``jobs``, which the application never imports; the names are k
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache, partial
 from typing import cast
 
 import redis
@@ -20,7 +21,10 @@ from rq.serializers import JSONSerializer
 from rq.utils import utcformat
 
 from app import clock, metrics, scripts
+from app.circuit import Circuit
+from app.errors import Unavailable
 from app.extensions import redis_client, settings
+from app.group import Call, Group
 from app.logs import get_logger
 
 SEND_QUEUE = "send"
@@ -50,6 +54,9 @@ LOST_AFTER_S = 10.0
 """A moment's patience: a job that is in no list has perhaps just been taken by a stock worker."""
 READABLE = 5000
 """Of a list that is longer we do not ask who is in it: its length explains why one of them still waits."""
+
+FEW = 10
+"""Nudges that are added together with those of others; more are worth a script of their own."""
 
 _ADD = scripts.read("add")
 
@@ -110,9 +117,13 @@ def add(nudges: Sequence[Nudge], *, replace: bool = False) -> int:
     Raises:
         redis.RedisError: Redis does not answer; nothing or some went in, and adding again is safe.
     """
+    return put(_near(nudges), replace=replace).added
+
+
+def _near(nudges: Sequence[Nudge]) -> list[Nudge]:
+    """Those that Redis should know already."""
     horizon = clock.now() + timedelta(minutes=settings().horizon_minutes)
-    near = [one for one in nudges if one.queue != SEND_QUEUE or one.at is None or one.at <= horizon]
-    return put(near, replace=replace).added
+    return [one for one in nudges if one.queue != SEND_QUEUE or one.at is None or one.at <= horizon]
 
 
 def heal(nudges: Sequence[Nudge]) -> Added:
@@ -175,32 +186,80 @@ def payload(nudge: Nudge) -> str:
 
 
 def try_add(nudges: Sequence[Nudge]) -> bool:
-    """`add`, for callers whose truth is already committed: a Redis that is away is logged and left to the feeder."""
+    """`add`, for callers whose truth is already committed: what a Redis that is away, or hangs, does not take is left
+    to the feeder. A few nudges go along with those of other threads that wait.
+    """
+    nudges = _near(nudges)
+    if not nudges:
+        return True
+    client = redis_client()
+    added = False
     try:
-        add(nudges)
-    except redis.RedisError as error:
-        metrics.errors.inc("enqueue")
-        log.warning("enqueue failed, it will be added later", jobs=[n.job_id for n in nudges[:10]], error=str(error))
+        if not _circuit(client).rests():
+            added = _guarded(partial(add, nudges)) if len(nudges) > FEW else _adding(client).do(nudges)
+    except (redis.RedisError, Unavailable) as error:
+        _missed("enqueue", [nudge.job_id for nudge in nudges], error)
         return False
-    return True
+    if not added:
+        metrics.left_out.inc(by=len(nudges))
+    return added
+
+
+@lru_cache(maxsize=8)
+def _adding(_client: redis.Redis) -> Group[Sequence[Nudge], bool]:
+    return Group(_add_together)
+
+
+def _add_together(calls: Sequence[Call[Sequence[Nudge], bool]]) -> None:
+    added = _guarded(partial(add, [nudge for call in calls for nudge in call.item]))
+    for call in calls:
+        call.result = added
 
 
 def remove(job_ids: Sequence[str], queue: str = SEND_QUEUE) -> None:
     """Take cancelled or superseded nudges out of Redis, as far as it answers: the claim refuses them anyway."""
     if not job_ids:
         return
+    try:
+        _guarded(partial(_remove, job_ids, queue))
+    except redis.RedisError as error:
+        _missed("remove", job_ids, error)
+
+
+def _remove(job_ids: Sequence[str], queue: str) -> None:
     connection = redis_client()
     key = ScheduledJobRegistry(queue, connection=connection).key
+    with connection.pipeline(transaction=True) as pipe:
+        for job_id in job_ids:
+            pipe.zrem(key, job_id)
+            pipe.lrem(f"rq:queue:{queue}", 0, job_id)
+            pipe.delete(Job.key_for(job_id))
+        pipe.execute()
+
+
+def _missed(what: str, job_ids: Sequence[str], error: Exception) -> None:
+    metrics.errors.inc(what)
+    log.warning("redis failed, the sweep makes up for it", what=what, jobs=list(job_ids[:10]), error=str(error))
+
+
+def _guarded(attempt: Callable[[], object]) -> bool:
+    """Try, unless Redis has just failed; says whether it was tried."""
+    circuit = _circuit(redis_client())
+    if not circuit.may_try():
+        return False
     try:
-        with connection.pipeline(transaction=True) as pipe:
-            for job_id in job_ids:
-                pipe.zrem(key, job_id)
-                pipe.lrem(f"rq:queue:{queue}", 0, job_id)
-                pipe.delete(Job.key_for(job_id))
-            pipe.execute()
-    except redis.RedisError as error:
-        metrics.errors.inc("remove")
-        log.warning("could not remove nudges", jobs=list(job_ids[:10]), error=str(error))
+        attempt()
+    except redis.RedisError:
+        circuit.failed()
+        raise
+    circuit.worked()
+    return True
+
+
+@lru_cache(maxsize=8)
+def _circuit(_client: redis.Redis) -> Circuit:
+    """The state of a client's Redis, as this process has found it."""
+    return Circuit()
 
 
 def present(queue: str) -> set[str]:

@@ -4,9 +4,10 @@ import os
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import psycopg
@@ -55,6 +56,28 @@ def redis_server(directory: Path) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(timeout=10)
+
+
+@contextmanager
+def silent_server() -> Iterator[tuple[str, list[bytes]]]:
+    """A Redis that hangs: it takes connections and never answers. Yields its URL and what it was told."""
+    heard: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server, ExitStack() as connections:
+
+        def listen() -> None:
+            with suppress(OSError):  # closed at the end of the block
+                while True:
+                    connection, _ = server.accept()
+                    connections.enter_context(connection)
+                    threading.Thread(target=hear, args=(connection,), daemon=True).start()
+
+        def hear(connection: socket.socket) -> None:
+            with suppress(OSError):
+                while piece := connection.recv(1 << 16):
+                    heard.append(piece)
+
+        threading.Thread(target=listen, daemon=True).start()
+        yield f"redis://127.0.0.1:{server.getsockname()[1]}/0", heard
 
 
 def postgres_problem() -> str | None:

@@ -84,6 +84,16 @@ def authenticate() -> Caller:
     return Caller(None)
 
 
+def guess() -> service.Key | None:
+    """The key behind this request if we have met it; whether that still holds, the statement that uses it must check.
+
+    Raises:
+        Unauthorized: the header is there and is not a bearer token.
+    """
+    token = bearer_token()
+    return service.guess_key(token) if token is not None else None
+
+
 def _challenge(message: str) -> Unauthorized:
     error = Unauthorized(message)
     error.headers["WWW-Authenticate"] = "Bearer"

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from app import clock
 from app.api import dry_run
 from app.api.models import IdempotencyKey
-from app.database import insert_ignore, writing
+from app.database import insert_ignore, write, writing
 from app.errors import Invalid, invalid_field
 from app.workspaces.service import ensure_workspace
 
@@ -50,8 +50,11 @@ def header_key() -> str | None:
     return key
 
 
-def once(workspace_id: str, route: str, key: str | None, body: Any, work: Callable[[Session], Outcome]) -> Outcome:
-    """Run ``work`` in a transaction, or return the answer that an equal request with this key already got.
+def once(
+    workspace_id: str, route: str, key: str | None, body: Callable[[], Any], work: Callable[[Session], Outcome]
+) -> Outcome:
+    """Run ``work`` in a transaction, or return the answer that an equal request with this key already got; ``body``
+    makes the plain values by which requests are compared.
 
     The workspace is created where it is new: that a caller without a key may name one has been decided before.
 
@@ -59,13 +62,15 @@ def once(workspace_id: str, route: str, key: str | None, body: Any, work: Callab
         Invalid: the key was used with another body in the last 24 hours.
     """
     dry = dry_run.requested()
-    with writing(keep=not dry) as session:
+
+    def transaction(session: Session) -> Outcome:
         ensure_workspace(session, workspace_id)
         if key is None or dry:
-            outcome = work(session)
-        else:
-            digest = hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-            outcome = _once(session, workspace_id, route, key, digest, work)
+            return work(session)
+        digest = hashlib.sha256(json.dumps(body(), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+        return _once(session, workspace_id, route, key, digest, work)
+
+    outcome = write(transaction, keep=not dry)
     if not dry:
         outcome.after_commit()
     return outcome

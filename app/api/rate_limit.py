@@ -7,12 +7,15 @@ gone.
 import hashlib
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from flask import Blueprint, Flask, request
 from flask.wrappers import Response
 from flask_limiter import Limiter
 from flask_limiter.constants import HeaderNames
 from flask_limiter.util import get_remote_address
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from app.settings import Settings
 
@@ -30,9 +33,13 @@ def init_rate_limit(app: Flask, settings: Settings, blueprints: Sequence[Bluepri
     """Limit the API's blueprints; all their routes count together."""
     app.config["RATELIMIT_STORAGE_URI"] = settings.redis_url or "memory://"
     app.config["RATELIMIT_STORAGE_OPTIONS"] = (
-        {"socket_connect_timeout": 1, "socket_timeout": 1} if settings.redis_url else {}
+        {"socket_connect_timeout": 0.5, "socket_timeout": 0.5, "retry": Retry(NoBackoff(), 0)}
+        if settings.redis_url
+        else {}
     )
     app.config["RATELIMIT_ENABLED"] = settings.rate_limit > 0
+    if not settings.rate_limit:
+        return  # a limiter that is switched off still looks at each request
     app.after_request(_seconds_from_now)  # before the limiter's own, because the last one registered runs first
     limiter = Limiter(
         key_func=_caller,
@@ -47,9 +54,21 @@ def init_rate_limit(app: Flask, settings: Settings, blueprints: Sequence[Bluepri
         in_memory_fallback_enabled=True,
         key_prefix="bellhop",
     )
-    limiter.init_app(app)
+    attach(limiter, app, blueprints)
     for blueprint in blueprints:
-        limiter.shared_limit(f"{settings.rate_limit or 1} per minute", scope="api")(blueprint)
+        limiter.shared_limit(f"{settings.rate_limit} per minute", scope="api")(blueprint)
+
+
+def attach(limiter: Limiter, app: Flask, blueprints: Sequence[Blueprint]) -> None:
+    """Let a limiter look at the requests of some blueprints only. Left to itself it looks at each request of the app,
+    which costs more than most of what we do for one.
+    """
+    limiter.init_app(app)
+    kinds: list[Any] = [app.before_request_funcs, app.after_request_funcs, app.teardown_request_funcs]
+    for hooks in kinds:
+        hook = hooks[None].pop()
+        for blueprint in blueprints:
+            hooks.setdefault(blueprint.name, []).append(hook)
 
 
 def _seconds_from_now(response: Response) -> Response:

@@ -7,6 +7,7 @@ text into UCS-2: 70 code units. In a text of several segments each gives up 7 se
 character, nor are the halves of a surrogate pair, so a segment may end one short.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,6 +19,7 @@ GSM_BASIC = frozenset(
 )
 GSM_EXTENSION = frozenset("\f^{}\\[~]|€")
 _GSM = GSM_BASIC | GSM_EXTENSION
+_BASIC = re.compile(f"[{re.escape(''.join(sorted(GSM_BASIC)))}]*")
 
 BODY_LIMIT = 1600
 """What Twilio takes in one message, in UTF-16 code units (twilio.com/docs/api/errors/21617)."""
@@ -39,10 +41,12 @@ def utf16_length(body: str) -> int:
 
 def count_segments(body: str) -> Segments:
     """Encoding, length and number of segments of a text; an empty one is still one message."""
-    used = set(body)
+    if _BASIC.fullmatch(body):
+        return Segments("GSM-7", len(body), _parts(body, len(body), frozenset(), alone=160, each=153))
+    used = frozenset(body)
     if used <= _GSM:
-        doubled = GSM_EXTENSION
-        characters = len(body) + sum(character in doubled for character in body)
+        doubled = used & GSM_EXTENSION
+        characters = len(body) + sum(map(body.count, doubled))
         return Segments("GSM-7", characters, _parts(body, characters, doubled, alone=160, each=153))
     doubled = frozenset(character for character in used if character > "\uffff")
     characters = utf16_length(body)

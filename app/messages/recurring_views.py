@@ -1,5 +1,6 @@
 """Recurring messages: a route that the seed leaves out, in its style."""
 
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from flask import Blueprint
@@ -138,7 +139,9 @@ def schedule_recurring(caller: Caller, payload: ScheduleRecurring) -> Outcome:
         stored = recurring.create(session, row)
         return Outcome(dump(_state(row)), lambda: service.announce(stored))
 
-    return idempotency.once(workspace_id, "schedule-recurring", idempotency.header_key(), schemas.plain(payload), work)
+    return idempotency.once(
+        workspace_id, "schedule-recurring", idempotency.header_key(), partial(schemas.plain, payload), work
+    )
 
 
 def _rule(payload: ScheduleRecurring) -> Rule:

@@ -5,13 +5,14 @@ add once it is committed.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from app import clock, ids, metrics, queue
@@ -20,11 +21,14 @@ from app.channels.segments import count_segments
 from app.database import insert_ignore, writing
 from app.errors import Conflict, NotFound, invalid_field
 from app.extensions import settings
+from app.messages import quick
 from app.messages.models import Message
 from app.messages.states import Reason, Status
+from app.rows import insert_rows
 from app.settings import Settings
 from app.workspaces import service as workspaces
 from app.workspaces.models import Workspace
+from app.workspaces.service import Key
 
 DEFAULT_VALIDITY = timedelta(hours=4)
 MAX_AHEAD = timedelta(days=731)
@@ -148,15 +152,22 @@ def content_hash(body: str, media_urls: Sequence[str]) -> str:
 
 def store(session: Session, drafts: Sequence[Draft]) -> list[Stored]:
     """Write drafts as rows, all in one statement."""
-    rows = _rows(session, drafts)
-    if rows:
-        session.execute(insert(Message), rows)
+    rows = _rows(drafts, _taken_job_ids(session, drafts))
+    insert_rows(session, Message, rows)
     return _stored(rows)
+
+
+def store_quickly(key: Key, draft: Draft, *, sender_was_named: bool) -> list[Stored]:
+    """Write and commit one message if the key and its workspace are as we remember them; else nothing, and none."""
+    [row] = _rows([draft])
+    shared = draft.sender == settings().twilio_from_number
+    done = quick.insert_if(key, row, sender_was_named=sender_was_named, sender_is_shared=shared)
+    return _stored([row]) if done else []
 
 
 def store_occurrences(session: Session, drafts: Sequence[Draft]) -> list[Stored]:
     """Write occurrences of a recurrence; those that have their row already are left alone (the unique key decides)."""
-    rows = _rows(session, drafts)
+    rows = _rows(drafts, _taken_job_ids(session, drafts))
     new = set(insert_ignore(session, Message, rows, returning=Message.id)) if rows else set()
     return _stored([row for row in rows if row["id"] in new and row["status"] == Status.SCHEDULED])
 
@@ -165,9 +176,8 @@ def _stored(rows: Sequence[dict[str, Any]]) -> list[Stored]:
     return [Stored(row["id"], row["job_id"], row["channel"], row["due_at"], row["due_text"]) for row in rows]
 
 
-def _rows(session: Session, drafts: Sequence[Draft]) -> list[dict[str, Any]]:
+def _rows(drafts: Sequence[Draft], taken: Collection[str] = ()) -> list[dict[str, Any]]:
     now = clock.now()
-    taken = _taken_job_ids(session, drafts)
     rows: list[dict[str, Any]] = []
     for draft in drafts:
         row_id = ids.new_id()
@@ -216,8 +226,8 @@ def _taken_job_ids(session: Session, drafts: Sequence[Draft]) -> set[str]:
 
 def announce(stored: Sequence[Stored]) -> None:
     """After the commit: count, and put what is due soon into Redis; the rest waits in SQL for the feeder to find it."""
-    for item in stored:
-        metrics.accepted.inc(item.channel)
+    for channel, number in Counter(item.channel for item in stored).items():
+        metrics.accepted.inc(channel, by=number)
     queue.try_add([item.nudge() for item in stored])
 
 

@@ -1,7 +1,11 @@
 """The routes of seed 001 under /api/trigger, and reading messages back."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+from zoneinfo import ZoneInfo
 
 from flask import Blueprint
 from sqlalchemy.orm import Session
@@ -12,6 +16,7 @@ from app.api.auth import Caller
 from app.api.body import ApiModel, validate
 from app.api.endpoint import LARGE, dump, endpoint
 from app.api.idempotency import Outcome
+from app.channels.phone import channel_of
 from app.database import reading
 from app.errors import ApiError, invalid_field
 from app.ids import keyed_job_id, message_id
@@ -19,48 +24,80 @@ from app.messages import forecast, schemas, service
 from app.messages.models import Message
 from app.messages.service import Draft, SenderBook, Stored, time_text
 from app.messages.states import Status, job_status, message_status
+from app.workspaces.service import Key
 
 trigger = Blueprint("trigger", __name__, url_prefix="/api/trigger")
 TAG = "Messages"
 
 
-def _single(
-    caller: Caller,
-    route: str,
-    payload: schemas.SendSms | schemas.ScheduleDelay | schemas.ScheduleUntil,
-    due: Callable[[SenderBook, datetime], tuple[datetime, str]],
-    answer: Callable[[Stored], ApiModel],
-) -> Outcome:
+Payload = schemas.SendSms | schemas.ScheduleDelay | schemas.ScheduleUntil
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What tells the routes apart that take a single message."""
+
+    route: str
+    due: Callable[[Any, ZoneInfo, datetime], tuple[datetime, str]]
+    """From the payload, the workspace's zone and the time: when it is due, and how the answer writes that."""
+    answer: Callable[[Stored], ApiModel]
+
+
+def _single(kind: _Kind, caller: Caller, payload: Payload) -> Outcome:
     """Accept one message: store it, commit, then nudge; Redis is not needed for the answer."""
     workspace_id = caller.workspace(payload.workspace_id)
     service.check_recipient(payload.to)
     key = idempotency.header_key()
+    job_id = keyed_job_id(workspace_id, kind.route, key) if key else None
 
     def work(session: Session) -> Outcome:
-        now = clock.now()
         book = SenderBook(session, workspace_id)
-        due_at, due_text = due(book, now)
-        draft = Draft(
-            workspace_id=workspace_id,
-            to=payload.to,
-            sender=book.choose(payload.to, payload.from_number),
-            body=payload.body,
-            media_urls=payload.media_url,
-            due_at=due_at,
-            due_text=due_text,
-            valid_until=_valid_until(payload, due_at),
-            metadata=payload.metadata,
-            job_id=keyed_job_id(workspace_id, route, key) if key else None,
-        )
-        stored = service.store(session, [draft])
-        return Outcome(dump(answer(stored[0])), lambda: service.announce(stored))
+        sender = partial(book.choose, payload.to, payload.from_number)
+        draft = _draft(kind, payload, workspace_id, book.zone, sender, job_id)
+        return _accepted(kind, service.store(session, [draft]))
 
-    return idempotency.once(workspace_id, route, key, schemas.plain(payload), work)
+    return idempotency.once(workspace_id, kind.route, key, partial(schemas.plain, payload), work)
 
 
-def _valid_until(
-    payload: schemas.SendSms | schemas.ScheduleDelay | schemas.ScheduleUntil, due_at: datetime
-) -> datetime:
+def _quick_single(kind: _Kind, key: Key, payload: Payload) -> Outcome | None:
+    """`_single` in one statement, for a workspace and sender that we have met. None: the usual way has to decide."""
+    sender = payload.from_number or key.default_sender
+    if payload.workspace_id != key.workspace_id or sender is None or channel_of(sender) != channel_of(payload.to):
+        return None
+    service.check_recipient(payload.to)
+    draft = _draft(kind, payload, key.workspace_id, ZoneInfo(key.timezone), lambda: sender)
+    stored = service.store_quickly(key, draft, sender_was_named=payload.from_number is not None)
+    return _accepted(kind, stored) if stored else None
+
+
+def _draft(
+    kind: _Kind,
+    payload: Payload,
+    workspace_id: str,
+    zone: ZoneInfo,
+    sender: Callable[[], str],
+    job_id: str | None = None,
+) -> Draft:
+    due_at, due_text = kind.due(payload, zone, clock.now())
+    return Draft(
+        workspace_id=workspace_id,
+        to=payload.to,
+        sender=sender(),
+        body=payload.body,
+        media_urls=payload.media_url,
+        due_at=due_at,
+        due_text=due_text,
+        valid_until=_valid_until(payload, due_at),
+        metadata=payload.metadata,
+        job_id=job_id,
+    )
+
+
+def _accepted(kind: _Kind, stored: list[Stored]) -> Outcome:
+    return Outcome(dump(kind.answer(stored[0])), lambda: service.announce(stored))
+
+
+def _valid_until(payload: Payload, due_at: datetime) -> datetime:
     if payload.valid_until is None:
         return due_at + service.DEFAULT_VALIDITY
     if payload.valid_until.at <= due_at:
@@ -68,8 +105,40 @@ def _valid_until(
     return payload.valid_until.at
 
 
+def _sent(stored: Stored) -> schemas.Sent:
+    return schemas.Sent(job_id=stored.job_id, status="processing", message_id=message_id(stored.id))
+
+
 def _scheduled(stored: Stored) -> schemas.Scheduled:
     return schemas.Scheduled(job_id=stored.job_id, status="scheduled", scheduled_time=stored.due_text)
+
+
+def _now(_payload: schemas.SendSms, zone: ZoneInfo, now: datetime) -> tuple[datetime, str]:
+    return now, time_text(now, zone)
+
+
+def _delayed(payload: schemas.ScheduleDelay, zone: ZoneInfo, now: datetime) -> tuple[datetime, str]:
+    return _after(payload.delay_minutes, zone, now)
+
+
+def _after(minutes: float, zone: ZoneInfo, now: datetime) -> tuple[datetime, str]:
+    due_at = now + timedelta(minutes=minutes)
+    service.check_due(due_at, now, "delayMinutes")
+    return due_at, time_text(due_at, zone)
+
+
+def _at_time(payload: schemas.ScheduleUntil, _zone: ZoneInfo, now: datetime) -> tuple[datetime, str]:
+    return _at(payload.scheduled_time, now)
+
+
+def _at(time: schemas.GivenTime, now: datetime) -> tuple[datetime, str]:
+    service.check_due(time.at, now)
+    return time.at, time.text
+
+
+SEND_SMS = _Kind("send-sms", _now, _sent)
+SCHEDULE_DELAY = _Kind("schedule-delay", _delayed, _scheduled)
+SCHEDULE_UNTIL = _Kind("schedule-until", _at_time, _scheduled)
 
 
 @endpoint(
@@ -80,18 +149,13 @@ def _scheduled(stored: Stored) -> schemas.Scheduled:
     answer=schemas.Sent,
     status=202,
     creates=True,
+    quick=partial(_quick_single, SEND_SMS),
     summary="Send a message now",
     tag=TAG,
 )
 def send_sms(caller: Caller, payload: schemas.SendSms) -> Outcome:
     """``status`` is "processing", and the message id is ours; the provider's comes later."""
-    return _single(
-        caller,
-        "send-sms",
-        payload,
-        lambda book, now: (now, time_text(now, book.zone)),
-        lambda stored: schemas.Sent(job_id=stored.job_id, status="processing", message_id=message_id(stored.id)),
-    )
+    return _single(SEND_SMS, caller, payload)
 
 
 @endpoint(
@@ -102,24 +166,13 @@ def send_sms(caller: Caller, payload: schemas.SendSms) -> Outcome:
     answer=schemas.Scheduled,
     status=202,
     creates=True,
+    quick=partial(_quick_single, SCHEDULE_DELAY),
     summary="Send a message after some minutes",
     tag=TAG,
 )
 def schedule_delay(caller: Caller, payload: schemas.ScheduleDelay) -> Outcome:
     """``delayMinutes`` from now; the answer says when that is."""
-    return _single(
-        caller,
-        "schedule-delay",
-        payload,
-        lambda book, now: _after(payload.delay_minutes, book, now),
-        _scheduled,
-    )
-
-
-def _after(minutes: float, book: SenderBook, now: datetime) -> tuple[datetime, str]:
-    due_at = now + timedelta(minutes=minutes)
-    service.check_due(due_at, now, "delayMinutes")
-    return due_at, time_text(due_at, book.zone)
+    return _single(SCHEDULE_DELAY, caller, payload)
 
 
 @endpoint(
@@ -130,17 +183,13 @@ def _after(minutes: float, book: SenderBook, now: datetime) -> tuple[datetime, s
     answer=schemas.Scheduled,
     status=202,
     creates=True,
+    quick=partial(_quick_single, SCHEDULE_UNTIL),
     summary="Send a message at a time",
     tag=TAG,
 )
 def schedule_until(caller: Caller, payload: schemas.ScheduleUntil) -> Outcome:
     """``scheduledTime`` is echoed as it was written."""
-    return _single(caller, "schedule-until", payload, lambda _book, now: _at(payload.scheduled_time, now), _scheduled)
-
-
-def _at(time: schemas.GivenTime, now: datetime) -> tuple[datetime, str]:
-    service.check_due(time.at, now)
-    return time.at, time.text
+    return _single(SCHEDULE_UNTIL, caller, payload)
 
 
 @endpoint(
@@ -159,50 +208,60 @@ def schedule_bulk(caller: Caller, payload: schemas.ScheduleBulk) -> Outcome:
     """One transaction for all items that are good; a bad item has its error and spoils nothing."""
     workspace_id = caller.workspace(payload.workspace_id)
     key = idempotency.header_key()
+    items = [_bulk_item(item) for item in payload.messages]
 
     def work(session: Session) -> Outcome:
         now = clock.now()
         book = SenderBook(session, workspace_id)
         verdicts: list[Draft | ApiError] = []
-        for index, item in enumerate(payload.messages):
+        for index, item in enumerate(items):
             job_id = keyed_job_id(workspace_id, "schedule-bulk", key, index) if key else None
             try:
-                verdicts.append(_bulk_draft(item, payload, workspace_id, book, now, job_id))
+                verdicts.append(_bulk_draft(item, payload.from_number, workspace_id, book, now, job_id))
             except ApiError as error:
                 verdicts.append(error)
         drafts = [verdict for verdict in verdicts if isinstance(verdict, Draft)]
         warnings = _bulk_warnings(session, book, drafts, now)
         stored = service.store(session, drafts)
-        answer = _bulk_answer(verdicts, stored, warnings)
-        return Outcome(dump(answer), lambda: service.announce(stored))
+        return Outcome(_bulk_answer(verdicts, stored, warnings), lambda: service.announce(stored))
 
-    return idempotency.once(workspace_id, "schedule-bulk", key, schemas.plain(payload), work)
+    return idempotency.once(workspace_id, "schedule-bulk", key, partial(schemas.plain, payload), work)
+
+
+def _bulk_item(item: object) -> schemas.BulkItem | ApiError:
+    """What can be said of an item without the database."""
+    try:
+        checked = validate(schemas.BulkItem, item)
+        service.check_recipient(checked.to)
+    except ApiError as error:
+        return error
+    return checked
 
 
 def _bulk_draft(
-    item: object,
-    bulk: schemas.ScheduleBulk,
+    item: schemas.BulkItem | ApiError,
+    sender: str | None,
     workspace_id: str,
     book: SenderBook,
     now: datetime,
     job_id: str | None,
 ) -> Draft:
-    checked = validate(schemas.BulkItem, item)
-    service.check_recipient(checked.to)
-    if checked.scheduled_time is not None:
-        due_at, due_text = _at(checked.scheduled_time, now)
+    if isinstance(item, ApiError):
+        raise item
+    if item.scheduled_time is not None:
+        due_at, due_text = _at(item.scheduled_time, now)
     else:
-        due_at, due_text = _after(checked.delay_minutes or 0, book, now)
+        due_at, due_text = _after(item.delay_minutes or 0, book.zone, now)
     return Draft(
         workspace_id=workspace_id,
-        to=checked.to,
-        sender=book.choose(checked.to, checked.from_number or bulk.from_number),
-        body=checked.body,
-        media_urls=checked.media_url,
+        to=item.to,
+        sender=book.choose(item.to, item.from_number or sender),
+        body=item.body,
+        media_urls=item.media_url,
         due_at=due_at,
         due_text=due_text,
         valid_until=due_at + service.DEFAULT_VALIDITY,
-        reference=checked.reference,
+        reference=item.reference,
         job_id=job_id,
     )
 
@@ -224,27 +283,29 @@ def _bulk_warnings(session: Session, book: SenderBook, drafts: list[Draft], now:
 
 def _bulk_answer(
     verdicts: list[Draft | ApiError], stored: list[Stored], warnings: list[schemas.BulkWarning]
-) -> schemas.BulkAnswer:
+) -> dict[str, Any]:
+    """A `schemas.BulkAnswer` as it leaves: a thousand models would be made only to be taken apart again."""
     rows = iter(stored)
-    results: list[schemas.BulkAccepted | schemas.BulkRejected] = []
+    results: list[dict[str, Any]] = []
     for index, verdict in enumerate(verdicts):
         if isinstance(verdict, ApiError):
-            error = schemas.ItemError(code=verdict.code, message=verdict.message, fields=verdict.fields)
-            results.append(schemas.BulkRejected(index=index, error=error))
+            error = {"code": verdict.code, "message": verdict.message, "fields": verdict.fields}
+            results.append({"index": index, "success": False, "error": error})
             continue
         row = next(rows)
         results.append(
-            schemas.BulkAccepted(
-                index=index,
-                job_id=row.job_id,
-                message_id=message_id(row.id),
-                scheduled_time=row.due_text,
-                reference=verdict.reference,
-            )
+            {
+                "index": index,
+                "success": True,
+                "jobId": row.job_id,
+                "messageId": message_id(row.id),
+                "status": "scheduled",
+                "scheduledTime": row.due_text,
+                "reference": verdict.reference,
+            }
         )
-    return schemas.BulkAnswer(
-        accepted=len(stored), rejected=len(verdicts) - len(stored), results=results, warnings=warnings
-    )
+    answer = {"accepted": len(stored), "rejected": len(verdicts) - len(stored), "results": results}
+    return answer | ({"warnings": [dump(warning) for warning in warnings]} if warnings else {})
 
 
 @endpoint(

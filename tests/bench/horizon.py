@@ -163,7 +163,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--runs", type=int, default=5)
     chosen = parser.parse_args()
-    print(table(measure(chosen.runs, chosen.rows).figures()))  # noqa: T201
+    print(table(measure(chosen.runs, chosen.rows).figures()))
 
 
 if __name__ == "__main__":

@@ -182,7 +182,7 @@ def main() -> None:
     figures: dict[str, Any] = asdict(measure(sys.argv[1] if sys.argv[1:] else "postgresql"))
     for part, values in figures.items():
         for name, value in values.items():
-            print(f"{part:8}{name:20}{value:8.3f}" if isinstance(value, float) else f"{part:8}{name:20}{value:8}")  # noqa: T201
+            print(f"{part:8}{name:20}{value:8.3f}" if isinstance(value, float) else f"{part:8}{name:20}{value:8}")
 
 
 if __name__ == "__main__":

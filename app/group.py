@@ -1,0 +1,122 @@
+"""Several threads that want the same kind of thing at the same moment: one of them does it for all.
+
+Whoever comes first leads: it takes what waits, at that moment, and does it in one go; who comes meanwhile waits, and
+one of those leads next. So nobody waits for company that may not come, there is no thread that could die, and nothing
+to start after a fork. It is how SQLite's one writer commits (`app.database.write`).
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+from app.errors import Unavailable
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Call(Generic[Item, Result]):
+    """One caller's item; whoever leads leaves its ``result`` or its ``error`` here."""
+
+    __slots__ = ("_turn", "error", "finished", "item", "leads", "result")
+
+    def __init__(self, item: Item) -> None:
+        self.item = item
+        self.result: Result
+        self.error: BaseException | None = None
+        self.finished = False
+        self.leads = False
+        self._turn: threading.Event | None = None
+
+    def queue_up(self) -> None:
+        """Somebody else leads: it will have to be woken."""
+        self._turn = threading.Event()
+
+    def wait(self, timeout: float) -> bool:
+        """Wait, in seconds, for its end or for its turn to lead; says whether it came."""
+        return self._turn is None or self._turn.wait(timeout)
+
+    def wake(self) -> None:
+        """Its end, or its turn, has come."""
+        if self._turn is not None:
+            self._turn.set()
+
+
+class Group(Generic[Item, Result]):
+    """Callers who share their work. ``work`` is given the calls and leaves in each what became of it; if it raises, all
+    of them failed.
+
+    At most ``most`` calls are done in one go, at most ``room`` wait, none of them longer than ``patience`` seconds.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[Sequence[Call[Item, Result]]], None],
+        *,
+        most: int = 64,
+        room: int = 1000,
+        patience: float = 20.0,
+    ) -> None:
+        self._work = work
+        self._most = most
+        self._room = room
+        self._patience = patience
+        self._lock = threading.Lock()
+        self._waiting: list[Call[Item, Result]] = []
+        self._led = False
+
+    def do(self, item: Item) -> Result:
+        """Have an item done, alone or with others; raises what its own doing raised.
+
+        Raises:
+            Unavailable: too many wait, or it waited too long; nothing was done.
+        """
+        call: Call[Item, Result] = Call(item)
+        with self._lock:
+            if len(self._waiting) >= self._room:
+                raise Unavailable("Too many requests wait; try again in a moment.")
+            self._waiting.append(call)
+            call.leads, self._led = not self._led, True
+            if not call.leads:
+                call.queue_up()
+        if not call.leads and not call.wait(self._patience):
+            self._give_up(call)
+        if not call.finished:
+            self._lead()
+        if call.error is not None:
+            raise call.error
+        return call.result
+
+    def _give_up(self, call: Call[Item, Result]) -> None:
+        with self._lock:
+            if call in self._waiting and not call.leads:
+                self._waiting.remove(call)
+                raise Unavailable("We are busy; try again in a moment.")
+        # Somebody is doing it at this moment: what becomes of it is known soon, and only then can we say.
+        call.wait(self._patience)
+        if not call.finished and not call.leads:
+            raise Unavailable("A store does not answer; whether the request took effect is not known.")
+
+    def _lead(self) -> None:
+        with self._lock:
+            calls, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+        try:
+            self._work(calls)
+        except Exception as error:  # noqa: BLE001 - each caller raises it in its own thread, this one too
+            for call in calls:
+                call.error = error
+        except BaseException:
+            # This thread is told to end; the others only hear that their work came to nothing.
+            for call in calls:
+                call.error = Unavailable("The process is stopping; try again in a moment.")
+            raise
+        finally:
+            for call in calls:
+                call.finished = True
+            with self._lock:
+                self._led = bool(self._waiting)
+                if self._led:
+                    self._waiting[0].leads = True
+                    self._waiting[0].wake()
+            for call in calls:
+                call.wake()
