@@ -11,8 +11,10 @@ from functools import lru_cache
 from itertools import repeat
 from typing import Any
 
+import psycopg
 from sqlalchemy import JSON, Dialect
 from sqlalchemy import inspect as mapping_of
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
 
@@ -97,6 +99,11 @@ def insert_rows(session: Session, model: type[Base], rows: Sequence[dict[str, An
         connection.exec_driver_sql(plan.insert, list(plan.tuples(rows)))
         return
     driver: Any = connection.connection.driver_connection
-    with driver.cursor() as cursor, cursor.copy(plan.copy) as copy:
-        for values in plan.tuples(rows):
-            copy.write_row(values)
+    try:
+        with driver.cursor() as cursor, cursor.copy(plan.copy) as copy:
+            for values in plan.tuples(rows):
+                copy.write_row(values)
+    except psycopg.Error as error:
+        # As SQLAlchemy would raise it, but for the context, in which the server quotes what it was sent.
+        bare = type(error)(error.diag.message_primary or "the connection was lost")
+        raise DBAPIError.instance(plan.copy, None, bare, psycopg.Error, hide_parameters=True) from None

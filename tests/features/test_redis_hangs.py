@@ -52,7 +52,7 @@ def waits_in_redis(world: World, job_id: str) -> bool:
 
 
 def counted(word: str) -> float:
-    return sum(count for field, count in metrics._buffer.items() if word in field)
+    return sum(count for field, count in metrics._buffer.items() if word in " ".join(field))
 
 
 def asked() -> float:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, insert, text
+from sqlalchemy.exc import IntegrityError
 
 from app import ids
 from app.database import reading, writing
@@ -66,6 +67,20 @@ def test_a_naive_time_is_refused(world: World) -> None:
     row |= {"to_address": "+1", "from_address": "+1", "body": "", "media_urls": [], "extra": {}}
     with pytest.raises(ValueError, match="naive"), writing() as session:
         insert_rows(session, Message, [whole(row)])
+    assert world.messages() == []
+
+
+def test_a_refusal_is_sqlalchemy_s_own_and_quotes_no_text(world: World) -> None:
+    now = datetime.now(UTC)
+    row = {"due_at": now, "scheduled_at": now, "valid_until": now, "created_at": now}
+    row |= {"to_address": "+1", "from_address": "+1", "body": "the secret text", "media_urls": [], "extra": {}}
+    twice = whole(row)
+    with writing() as session:
+        ensure_workspace(session, "ws_salon")
+    for rows in ([twice, twice], [whole(row | {"segments": None})]):
+        with pytest.raises(IntegrityError) as caught, writing() as session:
+            insert_rows(session, Message, rows)
+        assert "secret" not in str(caught.value)
     assert world.messages() == []
 
 
