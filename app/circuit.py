@@ -16,11 +16,6 @@ class Circuit:
         self._lock = threading.Lock()
         self._next_try: float | None = None
 
-    def rests(self) -> bool:
-        """Whether trying, or waiting for somebody who tries, is of no use now."""
-        next_try = self._next_try
-        return next_try is not None and monotonic() < next_try
-
     def may_try(self) -> bool:
         """Whether to try now; who does must say how it went."""
         if self._next_try is None:

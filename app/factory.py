@@ -1,7 +1,5 @@
 """Building the app from its parts."""
 
-import re
-
 import structlog
 from flask import Flask, g, request
 from flask.wrappers import Response
@@ -10,17 +8,15 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from app import database
 from app.api import docs, errors, health
 from app.api.endpoint import LARGE
+from app.api.express import PROBLEM, Express, given_request_id
 from app.api.rate_limit import init_rate_limit
 from app.contacts import models as _contact_models  # noqa: F401
 from app.extensions import init_extensions, migrate
-from app.ids import new_id
 from app.messages import gauges as _gauges  # noqa: F401  registers them
 from app.messages import reading_views, recurring_views, views
 from app.settings import Settings, load
 from app.webhooks import sandbox_views
 from app.webhooks import views as webhook_views
-
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -53,6 +49,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     init_rate_limit(app, settings, api)
     for blueprint in (*api, webhook_views.blueprint, health.blueprint, docs.blueprint):
         app.register_blueprint(blueprint)
+    if not settings.rate_limit:
+        app.wsgi_app = Express(app)  # type: ignore[method-assign]
     return app
 
 
@@ -61,10 +59,11 @@ def _name_requests(app: Flask) -> None:
 
     @app.before_request
     def _begin() -> None:
-        given = request.headers.get("X-Request-Id", "")
-        g.request_id = given if _REQUEST_ID.fullmatch(given) else new_id()
+        g.request_id = given_request_id(request.headers.get("X-Request-Id", ""))
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=g.request_id)
+        if PROBLEM in request.environ:
+            raise request.environ[PROBLEM]
 
     @app.after_request
     def _end(response: Response) -> Response:

@@ -5,6 +5,7 @@ the same nudge twice is harmless (the claim in SQL decides), and so is losing on
 functions live in ``jobs``, which the application never imports; the names are kept here and a test resolves each.
 """
 
+import atexit
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from functools import lru_cache, partial
 from typing import cast
 
 import redis
+from flask import Flask, current_app
 from redis.commands.core import Script
 from rq import Queue
 from rq.job import Job
@@ -21,10 +23,9 @@ from rq.serializers import JSONSerializer
 from rq.utils import utcformat
 
 from app import clock, metrics, scripts
+from app.batcher import Batcher
 from app.circuit import Circuit
-from app.errors import Unavailable
 from app.extensions import redis_client, settings
-from app.group import Call, Group
 from app.logs import get_logger
 
 SEND_QUEUE = "send"
@@ -55,10 +56,15 @@ LOST_AFTER_S = 10.0
 READABLE = 5000
 """Of a list that is longer we do not ask who is in it: its length explains why one of them still waits."""
 
-FEW = 10
-"""Nudges that are added together with those of others; more are worth a script of their own."""
+MOST_WAITING = 10_000
+"""Requests whose nudges wait for a Redis that hangs; beyond that they are left to the feeder."""
+REST_S = 0.01
+"""Between two such batches, in seconds: a nudge alone goes at once, in a crowd it is this late at most."""
+LAST_ADD_S = 2.0
+"""What a process that ends takes for those that wait."""
 
 _ADD = scripts.read("add")
+_ADDER = "bellhop.adder"
 
 log = get_logger(__name__)
 
@@ -185,35 +191,44 @@ def payload(nudge: Nudge) -> str:
     return json.dumps([nudge.function, None, [nudge.argument], {}], separators=(",", ":"))
 
 
-def try_add(nudges: Sequence[Nudge]) -> bool:
+def add_in_background(app: Flask) -> Batcher[Nudge]:
+    """From now on `try_add` returns at once in this app: a thread of its own adds, for many requests at a time."""
+    adder = Batcher[Nudge]("adder", _add_late, most=ADD_BATCH, rest_s=REST_S, around=app.app_context)
+    app.extensions[_ADDER] = adder
+    atexit.register(adder.stop, LAST_ADD_S)
+    return adder
+
+
+def try_add(nudges: Sequence[Nudge]) -> None:
     """`add`, for callers whose truth is already committed: what a Redis that is away, or hangs, does not take is left
-    to the feeder. A few nudges go along with those of other threads that wait.
+    to the feeder.
     """
     nudges = _near(nudges)
     if not nudges:
-        return True
-    client = redis_client()
-    added = False
-    try:
-        if not _circuit(client).rests():
-            added = _guarded(partial(add, nudges)) if len(nudges) > FEW else _adding(client).do(nudges)
-    except (redis.RedisError, Unavailable) as error:
-        _missed("enqueue", [nudge.job_id for nudge in nudges], error)
-        return False
-    if not added:
+        return
+    adder: Batcher[Nudge] | None = current_app.extensions.get(_ADDER)
+    if adder is None:
+        _try_now(nudges)
+    elif adder.backlog < MOST_WAITING:
+        adder.put(nudges)
+    else:
         metrics.left_out.inc(by=len(nudges))
-    return added
 
 
-@lru_cache(maxsize=8)
-def _adding(_client: redis.Redis) -> Group[Sequence[Nudge], bool]:
-    return Group(_add_together)
+def _try_now(nudges: Sequence[Nudge]) -> None:
+    try:
+        if not _guarded(partial(add, nudges)):
+            metrics.left_out.inc(by=len(nudges))
+    except redis.RedisError as error:
+        _missed("enqueue", [nudge.job_id for nudge in nudges], error)
 
 
-def _add_together(calls: Sequence[Call[Sequence[Nudge], bool]]) -> None:
-    added = _guarded(partial(add, [nudge for call in calls for nudge in call.item]))
-    for call in calls:
-        call.result = added
+def _add_late(nudges: list[Nudge]) -> None:
+    try:
+        _try_now(nudges)
+    except Exception:  # a defect must not end the thread: all later nudges would wait for the feeder
+        metrics.errors.inc("enqueue")
+        log.exception("nudges could not be added, the feeder will", count=len(nudges))
 
 
 def remove(job_ids: Sequence[str], queue: str = SEND_QUEUE) -> None:

@@ -29,7 +29,7 @@ from app.extensions import make_redis
 from app.settings import Settings, load_or_exit
 from jobs import redis_jobs
 from jobs.context import app as process_app
-from jobs.finisher import Finisher
+from jobs.finisher import finisher
 from jobs.foreign import ForeignJob, NoSignals
 from jobs.lanes import Lane
 from jobs.queue_watch import QueueWatch
@@ -76,7 +76,7 @@ class Worker(SimpleWorker):
         self._jobs = RedisJobs(connection, self.name, queues)
         self._watch = QueueWatch(connection)
         self._rooms = Rooms(queues, settings.worker_concurrency, UPKEEP_THREADS, self._watch.ring)
-        self._finisher = Finisher(self._jobs, self._rooms.leave)
+        self._finisher = finisher(self._jobs, self._rooms.leave)
         self._sending = Sending(app, settings.worker_concurrency, self._finisher.put)
         self._upkeep: Lane[Taken] = Lane("upkeep", UPKEEP_THREADS, self._run, app.app_context, interrupt=True)
         self._keeper = threading.Thread(target=self._keep_alive, name="keeper", daemon=True)

@@ -64,6 +64,20 @@ ENDPOINTS: list[Endpoint] = []
 PLAIN_ROUTES: list[PlainRoute] = []
 View = Callable[..., BaseModel | idempotency.Outcome]
 QuickView = Callable[[Key, Any], idempotency.Outcome | None]
+
+
+@dataclass(frozen=True, slots=True)
+class QuickRoute:
+    """A route with a quick form, for callers whose key we have met."""
+
+    view: QuickView
+    body: type[ApiModel]
+    limit: int
+    status: int
+
+
+QUICK: dict[str, QuickRoute] = {}
+"""By path; all of them are POST."""
 PlainView = TypeVar("PlainView", bound=Callable[..., Response])
 
 
@@ -112,9 +126,13 @@ def endpoint(
             )
         )
 
+        quick_route: QuickRoute | None = None
+        if quick is not None and body is not None:
+            quick_route = QUICK[ENDPOINTS[-1].path] = QuickRoute(quick, body, limit, status)
+
         @functools.wraps(view)
         def handle(**parameters: Any) -> Response:
-            if quick is not None and body is not None and (done := _quickly(quick, body, limit)) is not None:
+            if quick_route is not None and (done := _quickly(quick_route)) is not None:
                 done.after_commit()
                 return _respond(done, status)
             caller: Caller = auth.authenticate()
@@ -143,12 +161,21 @@ def endpoint(
     return decorate
 
 
-def _quickly(quick: QuickView, body: type[ApiModel], limit: int) -> idempotency.Outcome | None:
+def _quickly(route: QuickRoute) -> idempotency.Outcome | None:
     if idempotency.HEADER in request.headers or dry_run.HEADER in request.headers:
         return None
+    key = auth.guess()
+    return quickly(route, key, lambda: read_json(route.limit)) if key is not None else None
+
+
+def quickly(route: QuickRoute, key: Key, read: Callable[[], Any]) -> idempotency.Outcome | None:
+    """The answer of a quick route to the body that ``read`` yields; None where the usual way has to decide.
+
+    Raises:
+        Unavailable: it may have taken effect or not.
+    """
     try:
-        key = auth.guess()
-        return quick(key, validate(body, read_json(limit))) if key is not None else None
+        return route.view(key, validate(route.body, read()))
     except Unavailable:
         raise  # it may have taken effect: nothing else may be tried
     except ApiError:

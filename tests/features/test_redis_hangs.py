@@ -1,5 +1,6 @@
 """A Redis that takes connections and never answers holds up next to nobody, and is used again when it is back."""
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -99,26 +100,65 @@ def test_of_many_at_once_one_asks_after_the_rest(world: World, seconds: Seconds)
         assert (asked(), counted("left_out")) == (2, 11)
 
 
-def test_who_waits_for_one_that_asks_in_vain_does_not_ask_again(
+def test_where_a_thread_adds_no_request_waits_for_redis_at_all(
     world: World, seconds: Seconds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    add, tries = queue.add, []
+    asked_in, go_on, add = threading.Event(), threading.Event(), queue.add
 
-    def counts(nudges: Sequence[queue.Nudge]) -> int:
-        tries.append(len(nudges))
+    def hangs(nudges: Sequence[queue.Nudge]) -> int:
+        asked_in.set()
+        assert go_on.wait(30)
         return add(nudges)
 
-    with hanging(world), monkeypatch.context() as patched:
-        patched.setattr(queue, "add", counts)
-        headers = {"Authorization": f"Bearer {world.salon.key}"}
+    monkeypatch.setattr(queue, "add", hangs)
+    adder = queue.add_in_background(world.app)
+    jobs = [world.salon.send() for _ in range(12)]
+    assert asked_in.wait(30)
+    assert not any(waits_in_redis(world, job_id) for job_id in jobs)
+    go_on.set()
+    adder.stop(30)
+    assert all(waits_in_redis(world, job_id) for job_id in jobs)
 
-        def send() -> Any:
-            return data_of(world.app.test_client().post(SEND, json=world.salon.text(), headers=headers), 202)
 
-        assert len(together(world.app, [send] * 8)) == 8
-        assert len(tries) == 1
-    world.live(10)
-    assert len(world.provider.log) == 8
+def test_what_waits_for_a_redis_that_hangs_is_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def hangs(_nudges: Sequence[queue.Nudge]) -> int:
+        begun.set()
+        assert go_on.wait(30)
+        return 0
+
+    monkeypatch.setattr(queue, "add", hangs)
+    monkeypatch.setattr(queue, "MOST_WAITING", 3)
+    adder = queue.add_in_background(world.app)
+    world.salon.send()
+    assert begun.wait(30)
+    for _ in range(5):
+        world.salon.send()
+    assert (adder.backlog, counted("left_out")) == (3, 2)
+    go_on.set()
+    adder.stop(30)
+
+
+def test_a_defect_in_adding_does_not_end_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    add, defects = queue.add, ["a defect"]
+
+    def fails_once(nudges: Sequence[queue.Nudge]) -> int:
+        if defects:
+            raise LookupError(defects.pop())
+        return add(nudges)
+
+    monkeypatch.setattr(queue, "add", fails_once)
+    adder = queue.add_in_background(world.app)
+    first = world.salon.send()
+    deadline = threading.Event()
+    for _ in range(3000):
+        if not defects:
+            break
+        deadline.wait(0.01)
+    second = world.salon.send()
+    adder.stop(30)
+    assert (waits_in_redis(world, first), waits_in_redis(world, second)) == (False, True)
 
 
 def test_when_it_is_back_nudges_flow_again(world: World, seconds: Seconds) -> None:
