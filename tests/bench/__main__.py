@@ -1,6 +1,6 @@
 """``./run bench``: everything in one run, one table; writes ``docs/benchmarks.md``.
 
-    ./run bench                       all parts, medians of three, some twenty minutes
+    ./run bench                       all parts, medians of three, some twenty-five minutes
     ./run bench burst sparse --runs 5 only these, printed and not written down
 
 Needs a PostgreSQL (TEST_DATABASE_URL, as the tests do); Redis servers and databases are its own. Ours and stock take
@@ -11,17 +11,18 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
-from tests.bench import sending
+from tests.bench import accept, horizon, recovery, sending
 from tests.bench.provider import BenchProvider, bench_provider
-from tests.bench.report import Figure, at_most, beside, machine, table
+from tests.bench.report import Figure, at_most, beside, machine, ratio, table
 from tests.bench.sending import Run
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
 FIGURES = re.compile(r"(<!-- figures -->\n).*?(<!-- end -->)", re.DOTALL)
+MILLION = 1_000_000
 Part = Callable[[BenchProvider, int], list[Figure]]
 
 
@@ -92,6 +93,68 @@ def worker(provider: BenchProvider, runs: int) -> list[Figure]:
     ]
 
 
+def accepting(_provider: BenchProvider, runs: int) -> list[Figure]:
+    """Requests a second through HTTP, two gunicorn workers; bulks are of 1,000 messages."""
+    results = accept.run(runs=runs)
+    sqlite = accept.run(runs=runs, sqlite=True)
+
+    def rates(name: str, of: Mapping[str, Sequence[accept.Result]] = results) -> list[float]:
+        return [run.messages_per_second for run in of.get(name, ())]
+
+    figures = [
+        beside("accept, single, PostgreSQL", rates("ours"), rates("stock"), "req/s", 2.5),
+        beside("… due beyond the horizon", rates("ours, beyond the horizon"), rates("stock"), "req/s"),
+        beside("… SQLite", rates("ours", sqlite), rates("stock", sqlite), "req/s"),
+    ]
+    if huey := rates("huey"):
+        figures.append(beside("… beside Flask + Huey, which stores nothing in SQL", rates("ours"), huey, "req/s", 1))
+    names = {"accept, bulk, within the horizon": "ours, bulk", "… beyond it": "ours, bulk beyond the horizon"}
+    for what, name in names.items():
+        rate = median(rates(name))
+        figures.append(Figure(what, f"{rate:,.0f} msg/s", "", "", "≥ 30,000 msg/s", rate >= 30_000))
+    figures.append(Figure("… SQLite", f"{median(rates('ours, bulk', sqlite)):,.0f} msg/s"))
+    return figures
+
+
+def memory(_provider: BenchProvider, runs: int) -> list[Figure]:
+    """What Redis holds, and how soon it has it again."""
+    return horizon.measure(runs).figures()
+
+
+def growth(provider: BenchProvider, runs: int) -> list[Figure]:
+    """The same work in an empty database and beside a million others that wait."""
+    accepted = accept.growth(MILLION, runs=runs)
+    bursts = [
+        (sending.burst_ours(provider, 2000), sending.burst_ours(provider, 2000, waiting=MILLION)) for _ in range(runs)
+    ]
+    empty, full = ([run.messages_per_second for run in column] for column in zip(*accepted, strict=True))
+    rate = ratio(full, empty)
+    alone, beside_others = ([run.p99 for run in column] for column in zip(*bursts, strict=True))
+    late = ratio(beside_others, alone)
+    others = f"{MILLION:,} others waiting"
+    return [
+        Figure(f"accept rate with {others}, of that without", f"{rate:.0%}", "", "", "≥ 85%", rate >= 0.85),
+        Figure(f"burst lateness p99 with {others}, of that without", f"{late:.0%}", "", "", "≤ 115%", late <= 1.15),
+    ]
+
+
+def losses(_provider: BenchProvider, runs: int) -> list[Figure]:
+    """How long it takes after a loss: a worker with 64 messages in flight, the leading scheduler."""
+    found = recovery.measure(rounds=runs)
+    killed = found.worker
+    what = f"lost / doubled at the provider, of {killed.held} in the killed worker's hands"
+    return [
+        at_most("worker killed with 64 in flight: detected after", [killed.detected_s], 15, "s"),
+        at_most("… the last of them settled or sent again after", [killed.settled_last_s], 60, "s"),
+        at_most("… what was not in flight is late by", [killed.others_went_on_s], 2, "s"),
+        Figure(
+            f"… {what}", f"{killed.lost} / {killed.doubled}", "", "", "0 / 0", (killed.lost, killed.doubled) == (0, 0)
+        ),
+        at_most("leading scheduler killed: next promotion after", [found.leader.killed_s], 4, "s"),
+        at_most("… stopped by SIGTERM: next promotion after", [found.leader.handed_over_s], 0.3, "s"),
+    ]
+
+
 def _rates(runs: Sequence[Run]) -> list[float]:
     return [run.rate for run in runs]
 
@@ -105,6 +168,10 @@ PARTS: dict[str, Part] = {
     "sparse": sparse,
     "burst": burst,
     "worker": worker,
+    "accept": accepting,
+    "memory": memory,
+    "growth": growth,
+    "recovery": losses,
 }
 
 

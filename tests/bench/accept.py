@@ -27,6 +27,7 @@ from app.settings import Settings
 from app.workspaces import service as workspaces
 from tests import stores
 from tests.bench import gunicorn
+from tests.bench.horizon import insert_rows
 from tests.bench.load import Load, in_a_process, post
 
 KEY = "bench-key-of-more-than-32-characters"
@@ -132,6 +133,37 @@ def run(seconds: float = 5, runs: int = 3, *, sqlite: bool = False) -> dict[str,
     return results
 
 
+def growth(rows: int, seconds: float = 5, runs: int = 3) -> list[tuple[Result, Result]]:
+    """Single messages into an empty database and into one where so many others wait, turn by turn."""
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bellhop-bench-")))
+        pair = []
+        for name, waiting in (("empty", 0), ("full", rows)):
+            folder = directory / name
+            folder.mkdir()
+            redis = stack.enter_context(stores.redis_server(folder)).removesuffix("/0")
+            database = stack.enter_context(_database(directory, name, sqlite=False))
+            running = _bellhop(stack, directory, database, redis, waiting)
+            pair.append(next(one for one in running if one.name == "ours"))
+        return [(measure(pair[0], seconds), measure(pair[1], seconds)) for _ in range(runs)]
+
+
+def _bellhop(stack: ExitStack, directory: Path, database: str, redis: str, rows: int = 0) -> list[Contender]:
+    _prepare(database, f"{redis}/0", rows)
+    environ = {
+        "DATABASE_URL": database,
+        "REDIS_URL": f"{redis}/0",
+        "VAR_DIR": str(directory),
+        "SECRET_KEY": "bench",
+        "RATE_LIMIT": "0",
+        "SMS_PROVIDER": "sandbox",
+        "PHONE_STRICTNESS": "e164",
+        "HOST": "127.0.0.1",
+    }
+    server = stack.enter_context(gunicorn.serve("app.wsgi:app", environ, ("-c", "python:app.gunicorn_config")))
+    return list(_ours(server, Stores(f"{redis}/0", database, "messages")))
+
+
 @contextmanager
 def contenders(*, sqlite: bool) -> Iterator[list[Contender]]:
     """Everything started: our app, the stock one, Huey's, each with stores of its own."""
@@ -139,20 +171,7 @@ def contenders(*, sqlite: bool) -> Iterator[list[Contender]]:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bellhop-bench-")))
         redis = stack.enter_context(stores.redis_server(directory)).removesuffix("/0")
         ours, stock = (stack.enter_context(_database(directory, name, sqlite)) for name in ("ours", "stock"))
-        _prepare(ours, f"{redis}/0")
-        environ = {
-            "DATABASE_URL": ours,
-            "REDIS_URL": f"{redis}/0",
-            "VAR_DIR": str(directory),
-            "SECRET_KEY": "bench",
-            "RATE_LIMIT": "0",
-            "SMS_PROVIDER": "sandbox",
-            "PHONE_STRICTNESS": "e164",
-            "HOST": "127.0.0.1",
-        }
-        options = ("-c", "python:app.gunicorn_config")
-        bellhop = stack.enter_context(gunicorn.serve("app.wsgi:app", environ, options))
-        running = list(_ours(bellhop, Stores(f"{redis}/0", ours, "messages")))
+        running = _bellhop(stack, directory, ours, redis)
         others = [("stock", "stock_accept", stock)]
         if importlib.util.find_spec("huey"):
             others.append(("huey", "huey_accept", None))
@@ -206,10 +225,12 @@ def _database(directory: Path, name: str, sqlite: bool) -> Iterator[str]:
         yield url
 
 
-def _prepare(database_url: str, redis_url: str) -> None:
-    settings = Settings(_env_file=None, database_url=database_url, redis_url=redis_url, secret_key="bench")
-    with create_app(settings).app_context():
+def _prepare(database_url: str, redis_url: str, rows: int = 0) -> None:
+    app = create_app(Settings(_env_file=None, database_url=database_url, redis_url=redis_url, secret_key="bench"))
+    with app.app_context():
         upgrade()
+        if rows:
+            insert_rows(app, rows)
         workspaces.store_key(WORKSPACE, KEY)
         with writing() as session:
             workspaces.add_sender(session, WORKSPACE, "sms", SENDER)

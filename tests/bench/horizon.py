@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import redis
+from flask import Flask
 from rq_scheduler import Scheduler as StockScheduler
 from sqlalchemy import func, select, text
 
@@ -64,9 +65,9 @@ class Measured:
         ]
 
 
-def insert_rows(bench: Stack, rows: int, first_in: timedelta = timedelta(0)) -> None:
+def insert_rows(app: Flask, rows: int, first_in: timedelta = timedelta(0)) -> None:
     """So many scheduled messages, evenly over the coming days, the first of them due in ``first_in``."""
-    with bench.app.app_context():
+    with app.app_context():
         with writing() as session:
             workspaces.ensure_workspace(session, WORKSPACE)
             begin, gap = datetime.now(UTC) + first_in, timedelta(days=DAYS) / rows
@@ -139,7 +140,7 @@ def measure(runs: int, rows: int = 1_000_000, sample: int = 10_000) -> Measured:
     with stack() as bench:
         connection = bench.redis
         ours, stock = bytes_each(bench, sample)
-        insert_rows(bench, rows)
+        insert_rows(bench.app, rows)
         empty = used_memory(connection)
         with bench.running("jobs.scheduler"):
             wait_for(lambda: entries(connection) >= expected(bench), 60, "the next hour is there")

@@ -4,7 +4,7 @@ import random
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -15,6 +15,7 @@ from app import queue
 from app.database import writing
 from app.messages import service
 from app.workspaces import service as workspaces
+from tests.bench.horizon import insert_rows
 from tests.bench.provider import BenchProvider
 from tests.bench.stack import Stack, cpu_seconds, percentile, processes, stack, wait_for
 
@@ -133,11 +134,13 @@ def ours(bench: Stack, workers: int, **environment: str) -> Iterator[list[int]]:
         yield [process.pid for process in started[1:]]
 
 
-def burst_ours(
-    provider: BenchProvider, n: int, workers: int = 2, database: str = "postgresql", **environment: str
-) -> Run:
-    """``n`` messages due at one instant."""
-    with stack(database, **provider.environment) as bench, ours(bench, workers, **environment) as pids:
+def burst_ours(provider: BenchProvider, n: int, *, database: str = "postgresql", waiting: int = 0) -> Run:
+    """``n`` messages due at one instant, two workers, while so many others wait for the coming days."""
+    with ExitStack() as resources:
+        bench = resources.enter_context(stack(database, **provider.environment))
+        if waiting:
+            insert_rows(bench.app, waiting, first_in=timedelta(minutes=10))
+        pids = resources.enter_context(ours(bench, 2))
         due = [datetime.now(UTC) + timedelta(seconds=3 + n / 4000)] * n
         schedule_ours(bench, due)
         return measure(provider, due, Meter(bench, workers=pids, provider=[provider.pid]), 60)
