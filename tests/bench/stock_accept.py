@@ -70,3 +70,8 @@ def schedule() -> Any:
     db.session.commit()
     scheduler.enqueue_at(wanted.scheduledTime.replace(tzinfo=None), send, message.id, job_id=message.job_id)
     return jsonify({"success": True, "data": {"jobId": message.job_id, "status": "scheduled"}}), 202
+
+
+if __name__ == "__main__":
+    with app.app_context():
+        db.create_all()
