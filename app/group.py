@@ -105,8 +105,7 @@ class Group(Generic[Item, Result]):
         except Exception as error:  # noqa: BLE001 - each caller raises it in its own thread, this one too
             for call in calls:
                 call.error = error
-        except BaseException:
-            # This thread is told to end; the others only hear that their work came to nothing.
+        except BaseException:  # this thread is told to end; the others hear that their work came to nothing
             for call in calls:
                 call.error = Unavailable("The process is stopping; try again in a moment.")
             raise

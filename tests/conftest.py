@@ -52,10 +52,7 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def migrated_postgres() -> Iterator[str]:
     """A migrated PostgreSQL database of this test process."""
-    if problem := stores.postgres_problem():
-        if stores.REQUIRED:
-            pytest.fail(problem)
-        pytest.skip(problem)
+    stores.need_postgres()
     with stores.postgres_database(f"bellhop_test_{os.getpid()}") as url:
         _migrate(url)
         yield url

@@ -11,6 +11,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import psycopg
+import pytest
 import redis
 
 REQUIRED = os.environ.get("TEST_REQUIRE_SERVICES") == "1"
@@ -80,13 +81,15 @@ def silent_server() -> Iterator[tuple[str, list[bytes]]]:
         yield f"redis://127.0.0.1:{server.getsockname()[1]}/0", heard
 
 
-def postgres_problem() -> str | None:
-    """Why PostgreSQL cannot be used, None if it can."""
+def need_postgres() -> None:
+    """Skip the test where PostgreSQL cannot be used; fail it where it must be there."""
     try:
         psycopg.connect(POSTGRES_URL, connect_timeout=3).close()
     except psycopg.OperationalError as error:
-        return f"PostgreSQL is not reachable at TEST_DATABASE_URL: {error}"
-    return None
+        problem = f"PostgreSQL is not reachable at TEST_DATABASE_URL: {error}"
+        if REQUIRED:
+            pytest.fail(problem)
+        pytest.skip(problem)
 
 
 @contextmanager

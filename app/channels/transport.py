@@ -224,7 +224,7 @@ class Transport:
                 # A slow name server, for instance, which no time-out of a socket covers. Whoever called us may
                 # have been given up already: what has not left by now must not leave.
                 _left(ends)
-            except BaseException:
+            except BaseException:  # an interrupt leaves no socket behind either
                 sock.close()
                 raise
         except TimeoutError as error:

@@ -15,10 +15,7 @@ SEED = 303
 
 
 def test_every_message_is_accepted_once_and_none_early_whatever_is_killed(tmp_path: Path) -> None:
-    if problem := stores.postgres_problem():
-        if stores.REQUIRED:
-            pytest.fail(problem)
-        pytest.skip(problem)
+    stores.need_postgres()
     told = [f"seed: {SEED}"]
     verdict = run(draw(SEED, *SMALL), "postgresql", tmp_path, told.append)
     assert verdict.good, "\n".join([*told, *verdict.lines()])

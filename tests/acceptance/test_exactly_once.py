@@ -209,10 +209,7 @@ def everything_was_down(story: Story) -> None:
 
 
 def test_two_workers_on_postgresql_whose_account_is_refused_for_a_while(tmp_path: Path, twilio: TwilioServer) -> None:
-    if problem := stores.postgres_problem():
-        if stores.REQUIRED:
-            pytest.fail(problem)
-        pytest.skip(problem)
+    stores.need_postgres()
     folder = tmp_path / "redis"
     folder.mkdir()
     with (

@@ -165,10 +165,7 @@ def test_signed_reports_move_a_message_on_and_a_refused_account_waits(tmp_path: 
 
 
 def test_the_same_processes_run_on_postgresql_and_a_redis_of_one_s_own(tmp_path: Path, twilio: TwilioServer) -> None:
-    if problem := stores.postgres_problem():
-        if stores.REQUIRED:
-            pytest.fail(problem)
-        pytest.skip(problem)
+    stores.need_postgres()
     folder = tmp_path / "redis"
     folder.mkdir()
     with (
