@@ -100,6 +100,12 @@ def test_what_shows_it_fits_its_state(row: Row) -> None:
         assert row.shown_by == "-"
 
 
+def test_the_promises_name_tests_that_exist() -> None:
+    promised = TEST.findall((ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8"))
+    assert len(promised) >= 20
+    assert [f"{path}::{name}" for path, name in promised if name not in names_in(path)] == []
+
+
 @pytest.mark.parametrize("row", [row for row in rows() if row.shown_by != "-"], ids=lambda row: row.number)
 def test_what_shows_it_exists(row: Row) -> None:
     assert row.tests or row.documents
