@@ -188,7 +188,8 @@ def main() -> int:
     with bench_provider() as provider:
         for name in arguments.parts or PARTS:
             print(f"measuring {name}", file=sys.stderr, flush=True)
-            figures += PARTS[name](provider, arguments.runs)
+            figures += (part := PARTS[name](provider, arguments.runs))
+            print(table(part), file=sys.stderr, flush=True)
     text = f"Measured {where}.\n\n{table(figures)}\n"
     print(text)
     if not arguments.parts:
