@@ -9,7 +9,7 @@ import atexit
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
 from typing import cast
 
@@ -80,12 +80,31 @@ class Nudge:
     queue: str = SEND_QUEUE
 
 
-def send_nudge(row_id: str, revision: int, at: datetime | None, *, again: bool = False) -> Nudge:
-    """The nudge that sends a message. The revision changes with every new due time, and so does the RQ id.
+def send_nudge(row_id: str, revision: int, at: datetime | None) -> Nudge:
+    """The nudge that sends a message. The revision changes with every new due time, and so does the RQ id."""
+    return Nudge(SEND, row_id, f"{row_id}-{revision}", at)
 
-    ``again``: for a job that found itself too early; its own id is still in use while it runs.
+
+def too_early(waits: Sequence[tuple[str, int, timedelta]]) -> list[Nudge]:
+    """Nudges for jobs that found themselves too early: row id, revision, and how long each still has to wait.
+
+    They are for so long ahead on Redis' own clock, which was the one to wake the job: where it is ahead of ours, the
+    due time itself has passed there already. Each has an id of its own, since the job's is in use while it runs.
     """
-    return Nudge(SEND, row_id, f"{row_id}-{revision}{'-again' if again else ''}", at)
+    try:
+        now = _redis_now()
+    except redis.RedisError as error:
+        _missed("enqueue", [row_id for row_id, *_ in waits], error)
+        return []
+    mark = f"{int(now.timestamp() * 1e6):x}"
+    return [Nudge(SEND, row_id, f"{row_id}-{revision}-again{mark}", now + wait) for row_id, revision, wait in waits]
+
+
+def _redis_now() -> datetime:
+    if clock.override() is not None:
+        return clock.now()
+    seconds, microseconds = redis_client().time()
+    return datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=microseconds)
 
 
 def check_nudge(function: str, row_id: str, at: datetime) -> Nudge:

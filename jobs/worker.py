@@ -75,9 +75,10 @@ class Worker(SimpleWorker):
         self._stop = stop
         self._jobs = RedisJobs(connection, self.name, queues)
         self._watch = QueueWatch(connection)
+        self._over = threading.Event()
         self._rooms = Rooms(queues, settings.worker_concurrency, UPKEEP_THREADS, self._watch.ring)
         self._finisher = finisher(self._jobs, self._rooms.leave)
-        self._sending = Sending(app, settings.worker_concurrency, self._finisher.put)
+        self._sending = Sending(app, settings.worker_concurrency, self._finisher.put, self._rooms.leave, stop)
         self._upkeep: Lane[Taken] = Lane("upkeep", UPKEEP_THREADS, self._run, app.app_context, interrupt=True)
         self._keeper = threading.Thread(target=self._keep_alive, name="keeper", daemon=True)
 
@@ -184,7 +185,7 @@ class Worker(SimpleWorker):
         left.
         """
         with self._app.app_context():
-            while not (self._stop.is_set() and not self._rooms.held()):
+            while not self._over.is_set() and not (self._stop.is_set() and not self._rooms.held()):
                 try:
                     self._show_life()
                 except redis.RedisError as error:
@@ -228,6 +229,7 @@ class Worker(SimpleWorker):
         self._sending.drain(DRAIN_S)
         self._upkeep.join(deadline)
         self._finisher.stop(max(deadline - time.monotonic(), 1))
+        self._over.set()
         self._watch.close()
 
 

@@ -11,6 +11,7 @@ from rq.registry import FailedJobRegistry
 from rq.serializers import JSONSerializer
 
 from app import clock, queue
+from jobs import worker as worker_module
 from jobs.foreign import ForeignJob
 from jobs.worker import Worker
 from tests.conftest import make_settings
@@ -167,6 +168,17 @@ def test_queues_are_served_in_the_order_of_their_names_and_others_not_at_all(wor
         until(lambda: len(noted) == 3)
     assert sorted(noted) == ["high", "low", "middle"]
     assert world.redis.llen("rq:queue:other") == 1
+
+
+def test_a_job_that_hangs_does_not_keep_a_worker_from_stopping(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_module, "DRAIN_S", 0.2)
+    begun.clear()
+    go_on.clear()
+    Queue("upkeep", connection=world.redis, serializer=JSONSerializer).enqueue("tests.jobs.test_worker.hang", "x")
+    with working(world) as worker:
+        assert begun.wait(20)
+    assert not worker._keeper.is_alive()
+    go_on.set()
 
 
 def test_a_worker_that_lost_a_thread_ends_so_that_it_is_started_again(world: World) -> None:
