@@ -1,5 +1,6 @@
 """The whole worker in one process: time limits, foreign jobs, and an end when it has lost one of its threads."""
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -40,6 +41,11 @@ def hang(_argument: str) -> None:
 def fail(_argument: str) -> None:
     """A job that never works."""
     raise LookupError("there is no such thing")
+
+
+def leave(_argument: str) -> None:
+    """A job that thinks that the process is its own."""
+    sys.exit(3)
 
 
 def report(_job: Job, _connection: object, result: object) -> None:
@@ -104,6 +110,19 @@ def test_a_job_beyond_its_time_limit_has_failed_and_holds_nobody_up(world: World
         go_on.set()
         late = Job.fetch(job.id, connection=world.redis, serializer=JSONSerializer)
         assert "maximum timeout value (1 seconds)" in str(late.latest_result().exc_string)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("more", [{}, {"meta": {"as": "RQ's own"}}])
+def test_a_job_that_calls_exit_has_failed_and_costs_no_thread(world: World, more: dict[str, object]) -> None:
+    noted.clear()
+    target = Queue(queue.UPKEEP_QUEUE, connection=world.redis, serializer=JSONSerializer)
+    left = [target.enqueue("tests.jobs.test_worker.leave", "x", **more) for _ in range(10)]
+    target.enqueue("tests.jobs.test_worker.note", "still here")
+    with working(world):
+        until(lambda: noted == ["still here"])
+        failed = FailedJobRegistry(queue.UPKEEP_QUEUE, connection=world.redis, serializer=JSONSerializer)
+        until(lambda: set(failed.get_job_ids(cleanup=False)) == {job.id for job in left})
+    assert "SystemExit: 3" in str(left[0].latest_result().exc_string)  # type: ignore[union-attr]
 
 
 def test_a_retry_waits_in_the_schedule_for_its_time_to_the_millisecond(world: World) -> None:
