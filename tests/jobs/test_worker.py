@@ -190,7 +190,7 @@ def test_queues_are_served_in_the_order_of_their_names_and_others_not_at_all(wor
 
 def test_a_worker_that_lost_a_thread_ends_so_that_it_is_started_again(world: World) -> None:
     with working(world) as worker:
-        until(lambda: worker._finisher.thread.is_alive())
+        until(lambda: worker._keeper.is_alive())  # the last one to be started
         worker._finisher.put(None)  # type: ignore[arg-type]  what ends the thread
         until(lambda: not worker._finisher.thread.is_alive())
         world.redis.rpush("rq:queue:send", "nothing")
