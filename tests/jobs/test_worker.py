@@ -177,6 +177,23 @@ def test_other_jobs_that_hang_do_not_take_the_places_of_sends(world: World) -> N
         until(lambda: target.count == 0)
 
 
+def test_a_flood_of_other_jobs_in_the_queue_of_sends_is_taken_as_there_is_room(world: World) -> None:
+    go_on.clear()
+    target = Queue(queue.SEND_QUEUE, connection=world.redis, serializer=JSONSerializer)
+    for _ in range(60):
+        target.enqueue("tests.jobs.test_worker.hang", "x")
+    with working(world) as worker:
+        until(lambda: len(worker._rooms.held()) == 5)  # a quarter more than four threads that send
+        noted.clear()
+        Queue(queue.UPKEEP_QUEUE, connection=world.redis, serializer=JSONSerializer).enqueue(
+            "tests.jobs.test_worker.note", "x"
+        )
+        until(lambda: noted == ["x"])
+        assert target.count == 55
+        go_on.set()
+        until(lambda: target.count == 0)
+
+
 def test_queues_are_served_in_the_order_of_their_names_and_others_not_at_all(world: World) -> None:
     noted.clear()
     for name in ("low", "middle", "high", "other"):
