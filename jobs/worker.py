@@ -31,7 +31,7 @@ from jobs import redis_jobs
 from jobs.context import app as process_app
 from jobs.finisher import finisher
 from jobs.foreign import ForeignJob, NoSignals
-from jobs.lanes import Lane
+from jobs.lanes import Lane, TimeIsUp
 from jobs.queue_watch import QueueWatch
 from jobs.redis_jobs import RedisJobs, Taken
 from jobs.rooms import Rooms
@@ -143,7 +143,9 @@ class Worker(SimpleWorker):
                 self._rooms.leave([taken])
                 return
             import_attribute(taken.function)(taken.argument)
-        except Exception:  # a job's defect is recorded with the job, and must not end the thread
+        except TimeIsUp:  # the watchdog has recorded it
+            raise
+        except BaseException:  # a job's defect, sys.exit() too, is recorded with the job, and must not end the thread
             metrics.errors.inc("job")
             log.exception("job failed", job_id=taken.job_id, function=taken.function)
             self._record_failure(taken, sys.exc_info())
@@ -160,7 +162,9 @@ class Worker(SimpleWorker):
         job.started_at = execution.created_at
         try:
             value = job.perform()
-        except Exception:  # noqa: BLE001  as RQ's own worker does: whatever a job raises is its failure
+        except TimeIsUp:
+            raise
+        except BaseException:  # noqa: BLE001  as RQ's own worker does: whatever a job raises, SystemExit too, is its failure
             self._finalize_failure(job, target, execution, sys.exc_info())
         else:
             self._finalize_success(job, target, execution, value)
