@@ -242,13 +242,12 @@ def remove(job_ids: Sequence[str], queue: str = SEND_QUEUE) -> None:
 
 
 def _remove(job_ids: Sequence[str], queue: str) -> None:
+    # Of a job that waits in the list already only the hash goes. Whoever pops its id finds that it is worth nothing,
+    # and to look for it here would hold Redis up: LREM reads the whole list.
     connection = redis_client()
-    key = ScheduledJobRegistry(queue, connection=connection).key
     with connection.pipeline(transaction=True) as pipe:
-        for job_id in job_ids:
-            pipe.zrem(key, job_id)
-            pipe.lrem(f"rq:queue:{queue}", 0, job_id)
-            pipe.delete(Job.key_for(job_id))
+        pipe.zrem(ScheduledJobRegistry(queue, connection=connection).key, *job_ids)
+        pipe.delete(*(Job.key_for(job_id) for job_id in job_ids))
         pipe.execute()
 
 

@@ -215,6 +215,9 @@ class Feeding(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """The feeder comes round: what Redis has is due before all that it does not have, and it is not half empty."""
+        for job_id in self.world.redis.lrange("rq:queue:send", 0, -1):
+            if not self.world.redis.exists(b"rq:job:" + job_id):  # called off: worth nothing to the worker that pops it
+                self.world.redis.lrem("rq:queue:send", 0, job_id)
         for _ in range(60):
             self.world.feeder.tick()
             self.world.clock.advance(seconds=6)

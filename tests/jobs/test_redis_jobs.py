@@ -138,3 +138,20 @@ def test_a_send_that_kills_every_worker_is_forgotten_and_sql_decides(world: Worl
     assert not world.redis.exists(f"rq:job:{rq_id}", "rq:failed:send", "rq:queue:send")
     world.repair()
     assert [job.job_id for job in jobs.take(1)] == [rq_id]
+
+
+def test_a_job_that_is_called_off_leaves_an_id_that_nobody_shows_or_runs(world: World, jobs: RedisJobs) -> None:
+    add(world, "a", "b")
+    queue.remove(["job-a"])
+
+    assert world.redis.llen("rq:queue:send") == 2  # the list is not looked through
+    assert [job.id for job in queue.rq_queue("send").get_jobs()] == ["job-b"]
+    assert [job.job_id for job in jobs.take(5)] == ["job-b"]
+    assert world.redis.llen("rq:queue:send") == 0
+
+
+def test_a_job_that_is_called_off_before_its_time_is_not_in_the_schedule(world: World) -> None:
+    queue.add([queue.Nudge(queue.SEND, "a" * 32, "job-a", world.clock.now() + timedelta(seconds=9))])
+    queue.remove(["job-a"])
+
+    assert world.redis.zcard("rq:scheduled:send") == 0
