@@ -22,7 +22,6 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.utils import utcformat
 from rq_scheduler import Scheduler as StockScheduler
-from sqlalchemy.exc import SQLAlchemyError
 
 from app import clock, logs, metrics, queue, scripts
 from app.extensions import make_redis
@@ -159,11 +158,33 @@ def _readable(raw: bytes) -> str:
     return raw.decode(errors="backslashreplace")
 
 
-def promote_forever(scheduler: Scheduler, stop: threading.Event) -> None:
-    """The promoting loop: sleep until the next due instant or a wake-up. Redis may go and come back."""
+def promote_forever(scheduler: Scheduler, stop: threading.Event, helpers: Sequence[threading.Thread] = ()) -> None:
+    """The promoting loop: sleep until the next due instant or a wake-up. Redis may go and come back.
+
+    Raises:
+        RuntimeError: one of the ``helpers`` has ended; the leadership is given up.
+    """
+    try:
+        _promote_until(scheduler, stop, helpers)
+    finally:
+        try:
+            scheduler.release()
+        except redis.RedisError as error:
+            log.warning("leadership not released, its lease will end", error=str(error))
+
+
+def _check_threads(helpers: Sequence[threading.Thread], stop: threading.Event) -> None:
+    """A scheduler without its sweep or its feeder would do half its work: better it ends, and is started again."""
+    dead = [helper.name for helper in helpers if not helper.is_alive()]
+    if dead and not stop.is_set():  # told to stop, they end on their own
+        raise RuntimeError(f"threads of the scheduler have ended: {dead}")
+
+
+def _promote_until(scheduler: Scheduler, stop: threading.Event, helpers: Sequence[threading.Thread]) -> None:
     wake: PubSub | None = None
     beaten_at = float("-inf")
     while not stop.is_set():
+        _check_threads(helpers, stop)
         try:
             if wake is None:
                 wake = scheduler.connection.pubsub(ignore_subscribe_messages=True)
@@ -181,10 +202,6 @@ def promote_forever(scheduler: Scheduler, stop: threading.Event) -> None:
                 wake.close()
                 wake = None
             stop.wait(0.5)
-    try:
-        scheduler.release()
-    except redis.RedisError as error:
-        log.warning("leadership not released, its lease will end", error=str(error))
 
 
 def sleep_until(due: float, wake: PubSub) -> None:
@@ -204,11 +221,7 @@ def sweep_forever(app: Flask, scheduler: Scheduler, stop: threading.Event) -> No
     with app.app_context():
         while not stop.is_set():
             if scheduler.leads:
-                try:
-                    sweep.sweep()
-                except (SQLAlchemyError, redis.RedisError) as error:
-                    metrics.errors.inc("sweep")
-                    log.error("sweep failed", error=str(error).splitlines()[0])
+                sweep.sweep()  # it reports what fails, and goes on
             stop.wait(sweep.INTERVAL_S)
 
 
@@ -250,7 +263,7 @@ def main() -> None:
     ]
     for helper in helpers:
         helper.start()
-    promote_forever(scheduler, stop)
+    promote_forever(scheduler, stop, helpers)
     for helper in helpers:
         helper.join(timeout=10)
     log.info("scheduler stopped")

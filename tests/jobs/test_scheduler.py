@@ -248,3 +248,17 @@ def test_a_scheduler_that_cannot_promote_gives_no_sign_of_life(world: World) -> 
         promote_forever(scheduler, stop)
 
     assert world.redis.get(queue.HEARTBEAT_KEY) is None
+
+
+def test_a_scheduler_that_lost_a_thread_ends_and_lets_another_lead(world: World) -> None:
+    ended = threading.Thread(target=int, name="sweep")
+    ended.start()
+    ended.join()
+    leader, heir = Scheduler(world.redis), Scheduler(world.redis)
+    leader.turn()
+
+    with pytest.raises(RuntimeError, match="sweep"):
+        promote_forever(leader, threading.Event(), [threading.current_thread(), ended])
+
+    heir.turn()
+    assert heir.leads
