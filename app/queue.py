@@ -49,6 +49,8 @@ WAKE_CHANNEL = "bellhop:scheduler:wake"
 HEARTBEAT_KEY = "bellhop:scheduler:heartbeat"
 MARK_KEY = "bellhop:feeder:mark"
 """How far the feeder has come in the send queue (``app.messages.feeding``)."""
+NONE_OF_OURS_KEY = "bellhop:feeder:none-of-ours"
+"""Says that a full schedule has been read and holds nothing of ours."""
 ADD_BATCH = 500
 """A script holds Redis up while it runs: a few milliseconds at this size."""
 LOST_AFTER_S = 10.0
@@ -181,7 +183,7 @@ def _put(script: Script, name: str, nudges: Sequence[Nudge], replace: bool, pati
     ]
     for nudge in nudges:
         arguments += (nudge.job_id, payload(nudge), "" if nudge.at is None else repr(nudge.at.timestamp()))
-    keys = [f"rq:scheduled:{name}", key, Queue.redis_queues_keys, MARK_KEY]
+    keys = [f"rq:scheduled:{name}", key, Queue.redis_queues_keys, MARK_KEY, NONE_OF_OURS_KEY]
     added, left, *doubtful = script(keys=keys, args=arguments)
     return Added(added, left, frozenset(job_id.decode() for job_id in doubtful))
 
