@@ -49,6 +49,8 @@ WAKE_CHANNEL = "bellhop:scheduler:wake"
 HEARTBEAT_KEY = "bellhop:scheduler:heartbeat"
 MARK_KEY = "bellhop:feeder:mark"
 """How far the feeder has come in the send queue (``app.messages.feeding``)."""
+NONE_OF_OURS_KEY = "bellhop:feeder:none-of-ours"
+"""Says that a full schedule has been read and holds nothing of ours."""
 ADD_BATCH = 500
 """A script holds Redis up while it runs: a few milliseconds at this size."""
 LOST_AFTER_S = 10.0
@@ -200,7 +202,7 @@ def _put(script: Script, name: str, nudges: Sequence[Nudge], replace: bool, pati
     ]
     for nudge in nudges:
         arguments += (nudge.job_id, payload(nudge), "" if nudge.at is None else repr(nudge.at.timestamp()))
-    keys = [f"rq:scheduled:{name}", key, Queue.redis_queues_keys, MARK_KEY]
+    keys = [f"rq:scheduled:{name}", key, Queue.redis_queues_keys, MARK_KEY, NONE_OF_OURS_KEY]
     added, left, *doubtful = script(keys=keys, args=arguments)
     return Added(added, left, frozenset(job_id.decode() for job_id in doubtful))
 
@@ -261,13 +263,12 @@ def remove(job_ids: Sequence[str], queue: str = SEND_QUEUE) -> None:
 
 
 def _remove(job_ids: Sequence[str], queue: str) -> None:
+    # Of a job that waits in the list already only the hash goes. Whoever pops its id finds that it is worth nothing,
+    # and to look for it here would hold Redis up: LREM reads the whole list.
     connection = redis_client()
-    key = ScheduledJobRegistry(queue, connection=connection).key
     with connection.pipeline(transaction=True) as pipe:
-        for job_id in job_ids:
-            pipe.zrem(key, job_id)
-            pipe.lrem(f"rq:queue:{queue}", 0, job_id)
-            pipe.delete(Job.key_for(job_id))
+        pipe.zrem(ScheduledJobRegistry(queue, connection=connection).key, *job_ids)
+        pipe.delete(*(Job.key_for(job_id) for job_id in job_ids))
         pipe.execute()
 
 

@@ -204,9 +204,13 @@ class Worker(SimpleWorker):
         self._stay_registered()
         self.set_state(WorkerStatus.BUSY if held else WorkerStatus.IDLE)
         self.heartbeat()
-        if back := self._jobs.reap():
+        reaped = self._jobs.reap()
+        if back := reaped.back:
             metrics.errors.inc("worker_died")
             log.error("jobs of a dead worker went back to their queue", jobs=back[:10], count=len(back))
+        if poison := reaped.poison:
+            metrics.errors.inc("poison", by=len(poison))
+            log.error("jobs have outlived too many workers, given up", jobs=poison[:10], count=len(poison))
         if self.should_run_maintenance_tasks:
             self.run_maintenance_tasks()
 

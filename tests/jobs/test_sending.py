@@ -147,7 +147,7 @@ def test_a_redis_that_is_away_when_jobs_end_leaves_nudges_that_claim_nothing(
     assert bodies(world) == ["Hello"]
 
     world.clock.advance(seconds=60)
-    assert len(RedisJobs(world.redis, "worker-2", queue.QUEUES).reap()) == 1
+    assert len(RedisJobs(world.redis, "worker-2", queue.QUEUES).reap().back) == 1
     world.work()
     assert bodies(world) == ["Hello"]
 
