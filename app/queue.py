@@ -9,7 +9,7 @@ import atexit
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
 from typing import cast
 
@@ -49,6 +49,8 @@ WAKE_CHANNEL = "bellhop:scheduler:wake"
 HEARTBEAT_KEY = "bellhop:scheduler:heartbeat"
 MARK_KEY = "bellhop:feeder:mark"
 """How far the feeder has come in the send queue (``app.messages.feeding``)."""
+NONE_OF_OURS_KEY = "bellhop:feeder:none-of-ours"
+"""Says that a full schedule has been read and holds nothing of ours."""
 ADD_BATCH = 500
 """A script holds Redis up while it runs: a few milliseconds at this size."""
 LOST_AFTER_S = 10.0
@@ -80,12 +82,31 @@ class Nudge:
     queue: str = SEND_QUEUE
 
 
-def send_nudge(row_id: str, revision: int, at: datetime | None, *, again: bool = False) -> Nudge:
-    """The nudge that sends a message. The revision changes with every new due time, and so does the RQ id.
+def send_nudge(row_id: str, revision: int, at: datetime | None) -> Nudge:
+    """The nudge that sends a message. The revision changes with every new due time, and so does the RQ id."""
+    return Nudge(SEND, row_id, f"{row_id}-{revision}", at)
 
-    ``again``: for a job that found itself too early; its own id is still in use while it runs.
+
+def too_early(waits: Sequence[tuple[str, int, timedelta]]) -> list[Nudge]:
+    """Nudges for jobs that found themselves too early: row id, revision, and how long each still has to wait.
+
+    They are for so long ahead on Redis' own clock, which was the one to wake the job: where it is ahead of ours, the
+    due time itself has passed there already. Each has an id of its own, since the job's is in use while it runs.
     """
-    return Nudge(SEND, row_id, f"{row_id}-{revision}{'-again' if again else ''}", at)
+    try:
+        now = _redis_now()
+    except redis.RedisError as error:
+        _missed("enqueue", [row_id for row_id, *_ in waits], error)
+        return []
+    mark = f"{int(now.timestamp() * 1e6):x}"
+    return [Nudge(SEND, row_id, f"{row_id}-{revision}-again{mark}", now + wait) for row_id, revision, wait in waits]
+
+
+def _redis_now() -> datetime:
+    if clock.override() is not None:
+        return clock.now()
+    seconds, microseconds = redis_client().time()
+    return datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=microseconds)
 
 
 def check_nudge(function: str, row_id: str, at: datetime) -> Nudge:
@@ -181,7 +202,7 @@ def _put(script: Script, name: str, nudges: Sequence[Nudge], replace: bool, pati
     ]
     for nudge in nudges:
         arguments += (nudge.job_id, payload(nudge), "" if nudge.at is None else repr(nudge.at.timestamp()))
-    keys = [f"rq:scheduled:{name}", key, Queue.redis_queues_keys, MARK_KEY]
+    keys = [f"rq:scheduled:{name}", key, Queue.redis_queues_keys, MARK_KEY, NONE_OF_OURS_KEY]
     added, left, *doubtful = script(keys=keys, args=arguments)
     return Added(added, left, frozenset(job_id.decode() for job_id in doubtful))
 
@@ -242,13 +263,12 @@ def remove(job_ids: Sequence[str], queue: str = SEND_QUEUE) -> None:
 
 
 def _remove(job_ids: Sequence[str], queue: str) -> None:
+    # Of a job that waits in the list already only the hash goes. Whoever pops its id finds that it is worth nothing,
+    # and to look for it here would hold Redis up: LREM reads the whole list.
     connection = redis_client()
-    key = ScheduledJobRegistry(queue, connection=connection).key
     with connection.pipeline(transaction=True) as pipe:
-        for job_id in job_ids:
-            pipe.zrem(key, job_id)
-            pipe.lrem(f"rq:queue:{queue}", 0, job_id)
-            pipe.delete(Job.key_for(job_id))
+        pipe.zrem(ScheduledJobRegistry(queue, connection=connection).key, *job_ids)
+        pipe.delete(*(Job.key_for(job_id) for job_id in job_ids))
         pipe.execute()
 
 

@@ -18,6 +18,10 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from redis.connection import Connection, parse_url
+from redis.exceptions import RedisError
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from app.errors import SettingsError
 from app.ids import WORKSPACE_ID
@@ -39,6 +43,26 @@ def is_loopback(host: str) -> bool:
 def url_is_loopback(url: str) -> bool:
     """Whether a URL's host is this machine."""
     return is_loopback(urlsplit(url).hostname or "")
+
+
+def _is_database(url: str) -> bool:
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        return False
+    if parsed.drivername == "sqlite":
+        return parsed.host is None
+    return parsed.port is None or 1 <= parsed.port <= 65535
+
+
+def _is_redis(url: str) -> bool:
+    try:
+        options: dict[str, Any] = dict(parse_url(url))  # type: ignore[no-untyped-call]
+        options.pop("connection_class", Connection)(**options)  # connects to nothing yet, but knows its options
+    except (ValueError, TypeError, RedisError):
+        return False
+    # A path that is no number is database 0 for redis-py, without a word.
+    return url.startswith("unix://") or re.fullmatch(r"/?|/[0-9]+", urlsplit(url).path) is not None
 
 
 class Settings(BaseSettings):
@@ -107,6 +131,8 @@ class Settings(BaseSettings):
             value = "postgresql://" + value.removeprefix("postgres://")
         if value and not value.startswith(("postgresql://", "postgresql+psycopg://", "sqlite://")):
             raise ValueError("must start with postgresql:// or sqlite:///")
+        if value and not _is_database(value):
+            raise ValueError("must be a URL such as postgresql://user:password@host:5432/name or sqlite:///path")
         return value
 
     @field_validator("redis_url")
@@ -114,6 +140,8 @@ class Settings(BaseSettings):
     def _known_redis(cls, value: str) -> str:
         if value and not value.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("must start with redis://, rediss:// or unix://")
+        if value and not _is_redis(value):
+            raise ValueError("must be a URL such as redis://user:password@host:6379/0 or unix:///path?db=0")
         return value
 
     @field_validator("public_base_url", "twilio_api_base_url")

@@ -86,7 +86,9 @@ class Feeder:
         elif sight.mark:
             self._cursor = min(self._cursor, sight.mark.place)
         self._server, self._paused = sight.server, paused
-        pause = self._feed(feeding.end_of(now + self._horizon), sight.used)
+        # What is due fits while the list has room, whatever fills the schedule: perhaps others do.
+        full = sight.queued if self._cursor.at <= now else sight.used
+        pause = self._feed(feeding.end_of(now + self._horizon), full)
         self._audit(sight.queued)
         return min(pause, BUSY_TICK_S) if self._refill else pause
 

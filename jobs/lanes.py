@@ -9,6 +9,10 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
+from app import logs, metrics
+
+log = logs.get_logger(__name__)
+
 T = TypeVar("T")
 
 
@@ -23,11 +27,15 @@ class _Seat:
     item: object = None
     since: float = 0.0
     abandoned: bool = False
+    """Its item has been given up, and its thread was replaced."""
+    broken: bool = False
+    """A defect has ended its thread, which was replaced; the item stays here until its time is up."""
     thread: threading.Thread = field(init=False)
 
 
 class Lane(Generic[T]):
-    """``size`` threads that call ``work`` for each item put in. ``work`` must not raise.
+    """``size`` threads that call ``work`` for each item put in. ``work`` should not raise:
+    what it raises is a defect, which costs the thread, and another takes its place.
 
     Each thread spends its life inside ``around()``: an app context, for instance. With ``interrupt`` a thread that is
     given up is stopped where it is, if it can be.
@@ -87,6 +95,8 @@ class Lane(Generic[T]):
                     self._seats.remove(seat)
                     given_up.append((seat, item))
         for seat, _ in given_up:
+            if seat.broken:
+                continue
             self._open_seat()
             if self._interrupt:
                 _raise_in(seat.thread)
@@ -121,9 +131,16 @@ class Lane(Generic[T]):
                     seat.item = item
                     self._work(item)
                     seat.item = None
-        except TimeIsUp:
-            if not seat.abandoned:
+        except BaseException as error:  # whatever it is: a lane that loses its threads one by one stops without a word
+            if seat.item is None:
                 raise
+            with self._lock:
+                seat.broken = not seat.abandoned
+            if seat.broken:
+                self._open_seat()
+            if seat.broken or not isinstance(error, TimeIsUp):
+                metrics.errors.inc("lane")
+                log.exception("a defect has ended a thread", lane=self.name, replaced=seat.broken)
 
 
 def _raise_in(thread: threading.Thread) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 import redis
+from rq.defaults import DEFAULT_FAILURE_TTL
 from rq.utils import utcformat
 
 from app import clock, queue, scripts
@@ -15,8 +16,12 @@ LEASE_S = 10
 RENEW_EVERY_S = 2.0
 PLAIN_FIELDS = 11
 """Fields of a job that ``app.queue`` made, once it is started; more means that somebody gave it more than a plain
-end.
+end. The count of reaps is not among them: ``claim.lua`` leaves it out.
 """
+MOST_REAPS = 3
+"""How often a job whose worker died goes back to its queue; after that it is taken for what killed them."""
+_SEND_BEGINS = f'["{queue.SEND}",'
+"""How the payload of a send of ours begins (`app.queue.payload`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,14 @@ class Taken:
     function: str | None
     argument: str
     timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reaped:
+    """The ids of jobs whose worker died: those that went back to their queue, and those that were given up."""
+
+    back: list[str]
+    poison: list[str]
 
 
 class RedisJobs:
@@ -70,13 +83,19 @@ class RedisJobs:
         """Renew the leases of what is in flight; returns how many are still ours."""
         return int(self._renew(args=[LEASE_S, _time(), *_triplets(jobs)])) if jobs else 0
 
-    def reap(self) -> list[str]:
-        """Put jobs back whose worker died; returns their ids."""
-        back: list[str] = []
+    def reap(self) -> Reaped:
+        """Put jobs back whose worker died. After `MOST_REAPS` a send is dropped, and the feeder adds it again where SQL
+        says so; any other job is put among RQ's failed ones.
+        """
+        reaped = Reaped([], [])
         for name in self._queues:
-            ids = self._reap(keys=[f"rq:wip:{name}", f"rq:queue:{name}"], args=[500, _time()])
-            back += [job_id.decode() for job_id in ids]
-        return back
+            back, poison = self._reap(
+                keys=[f"rq:wip:{name}", f"rq:queue:{name}", f"rq:failed:{name}"],
+                args=[500, _time(), MOST_REAPS, _SEND_BEGINS, utcformat(clock.now()), DEFAULT_FAILURE_TTL],
+            )
+            reaped.back.extend(job_id.decode(errors="backslashreplace") for job_id in back)
+            reaped.poison.extend(job_id.decode(errors="backslashreplace") for job_id in poison)
+        return reaped
 
 
 def _time() -> str:

@@ -2,6 +2,9 @@
 
 A look-up may wait ten seconds for a provider that does not answer. If those took the places of sends, a provider's bad
 hour would stop the sending too, which is why each has places of its own.
+
+A place belongs to the queue that a job came from: what a job is shows only when it has been taken, so a flood of other
+jobs in the queue of sends must be bounded by the room for sends.
 """
 
 import threading
@@ -44,14 +47,14 @@ class Rooms:
         with self._change:
             for job in jobs:
                 self._held[job.execution_id] = job
-                self._held_sends += job.function == queue.SEND
+                self._held_sends += job.queue == queue.SEND_QUEUE
 
     def leave(self, jobs: Iterable[Taken]) -> None:
         """These are done, or somebody else's."""
         with self._change:
             for job in jobs:
                 if self._held.pop(job.execution_id, None):
-                    self._held_sends -= job.function == queue.SEND
+                    self._held_sends -= job.queue == queue.SEND_QUEUE
             self._change.notify()
             if self._is_full:
                 self._is_full = False

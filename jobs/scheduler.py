@@ -10,7 +10,6 @@ import signal
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from types import FrameType
 from typing import cast
 from uuid import uuid4
@@ -23,7 +22,6 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.utils import utcformat
 from rq_scheduler import Scheduler as StockScheduler
-from sqlalchemy.exc import SQLAlchemyError
 
 from app import clock, logs, metrics, queue, scripts
 from app.extensions import make_redis
@@ -37,6 +35,8 @@ LEASE_MS = 3000
 PRECISE_S = 0.002
 MAX_SLEEP_S = 1.0
 """Covers wake-ups that pub/sub lost, entries that others add directly, and the lease's renewal."""
+BEAT_EVERY_S = 1.0
+"""A sign of life, of one that leads and of one that waits to lead alike."""
 BATCH = 500
 POISON_KEY = "bellhop:scheduler:poison"
 """Entries that could not be promoted, by the time at which they were put aside."""
@@ -52,6 +52,7 @@ class Scheduler(StockScheduler):  # type: ignore[misc]
         self.token = uuid4().hex
         self.leads = False
         self.promoted = 0
+        self._blocked: frozenset[bytes] = frozenset()
         self._names: tuple[str, ...] = queue.QUEUES
         self._names_read_at = float("-inf")
         self._promote = connection.register_script(scripts.read("promote"))
@@ -64,7 +65,7 @@ class Scheduler(StockScheduler):  # type: ignore[misc]
         for name in self._queue_names():
             keys += (f"rq:scheduled:{name}", f"rq:queue:{name}")
         now = clock.override()
-        leads, moved, wait, periodic, poison = self._promote(
+        leads, moved, wait, periodic, poison, blocked = self._promote(
             keys=keys,
             args=[
                 self.token,
@@ -80,11 +81,12 @@ class Scheduler(StockScheduler):  # type: ignore[misc]
             log.info("scheduler leads" if self.leads else "another scheduler leads", scheduler=self.name)
         self.promoted = int(moved)
         for job_id in poison:
-            self._report_poison(job_id.decode(), "its key holds something that is not a job")
+            self._report_poison(job_id, "its key holds something that is not a job")
+        self._report_blocked(frozenset(blocked))
         if not self.leads:
             return min(max(int(wait), 0) / 1000 + 0.01, MAX_SLEEP_S)
         for job_id in periodic:
-            self._promote_periodic(job_id.decode())
+            self._promote_periodic(job_id)
         return MAX_SLEEP_S if wait < 0 else min(int(wait) / 10_000, MAX_SLEEP_S)
 
     def _queue_names(self) -> Sequence[str]:
@@ -92,7 +94,7 @@ class Scheduler(StockScheduler):  # type: ignore[misc]
         now = time.monotonic()
         if now - self._names_read_at >= MAX_SLEEP_S:
             known = cast(set[bytes], self.connection.smembers(Queue.redis_queues_keys))
-            others = {key.decode().removeprefix(Queue.redis_queue_namespace_prefix) for key in known}
+            others = {_readable(key).removeprefix(Queue.redis_queue_namespace_prefix) for key in known}
             self._names = (*queue.QUEUES, *sorted(others.difference(queue.QUEUES)))
             self._names_read_at = now
         return self._names
@@ -108,24 +110,25 @@ class Scheduler(StockScheduler):  # type: ignore[misc]
         """Hand the leadership over at once, if it is ours."""
         self._release(keys=[self.scheduler_lock_key], args=[self.token, queue.WAKE_CHANNEL])
 
-    def _promote_periodic(self, job_id: str) -> None:
+    def _promote_periodic(self, entry: bytes) -> None:
         """Entries of rq-scheduler's own API (cron, interval, repeat): the next time is set before the job is pushed.
 
         A crash in between loses one run and doubles none; everything of ours that must not be lost is a row in SQL.
         """
-        score = self.connection.zscore(self.scheduled_jobs_key, job_id)
+        score = self.connection.zscore(self.scheduled_jobs_key, entry)
         if score is None:
             return
         try:
+            job_id = entry.decode()  # an id that is not UTF-8 is somebody else's
             job = Job.fetch(job_id, connection=self.connection, serializer=JSONSerializer)
             _ = job.args  # reads the payload, which is where a foreign serializer shows
             following = next_run(job.meta, float(score), clock.now())
         except redis.RedisError:
             raise
         except Exception as error:  # noqa: BLE001  whatever is wrong with one entry must not stop all the others
-            self.connection.zrem(self.scheduled_jobs_key, job_id)
-            self.connection.zadd(POISON_KEY, {job_id: clock.now().timestamp()})
-            self._report_poison(job_id, str(error))
+            self.connection.zrem(self.scheduled_jobs_key, entry)
+            self.connection.zadd(POISON_KEY, {entry: clock.now().timestamp()})
+            self._report_poison(entry, str(error))
             return
         moved = self._reschedule(
             keys=[self.scheduler_lock_key, self.scheduled_jobs_key],
@@ -135,24 +138,63 @@ class Scheduler(StockScheduler):  # type: ignore[misc]
             job.save_meta()
             self.get_queue_for_job(job).enqueue_job(job, at_front=bool(job.enqueue_at_front))
 
-    def _report_poison(self, job_id: str, why: str) -> None:
+    def _report_poison(self, entry: bytes, why: str) -> None:
         metrics.errors.inc("scheduler_entry")
-        log.error("entry cannot be promoted, put aside", job_id=job_id, error=why)
+        log.error("entry cannot be promoted, put aside", job_id=_readable(entry), error=why)
+
+    def _report_blocked(self, keys: frozenset[bytes]) -> None:
+        """Each such key once, and not at every turn."""
+        for key in sorted(keys - self._blocked):
+            metrics.errors.inc("poison")
+            log.error("key holds something else than it should, what it is for is left out", key=_readable(key))
+        self._blocked = keys
 
     def get_queue_for_job(self, job: Job) -> Queue:
         """The job's queue, with the serializer that all of ours use."""
         return queue.rq_queue(job.origin, self.connection)
 
 
-def promote_forever(scheduler: Scheduler, stop: threading.Event) -> None:
-    """The promoting loop: sleep until the next due instant or a wake-up. Redis may go and come back."""
+def _readable(raw: bytes) -> str:
+    return raw.decode(errors="backslashreplace")
+
+
+def promote_forever(scheduler: Scheduler, stop: threading.Event, helpers: Sequence[threading.Thread] = ()) -> None:
+    """The promoting loop: sleep until the next due instant or a wake-up. Redis may go and come back.
+
+    Raises:
+        RuntimeError: one of the ``helpers`` has ended; the leadership is given up.
+    """
+    try:
+        _promote_until(scheduler, stop, helpers)
+    finally:
+        try:
+            scheduler.release()
+        except redis.RedisError as error:
+            log.warning("leadership not released, its lease will end", error=str(error))
+
+
+def _check_threads(helpers: Sequence[threading.Thread], stop: threading.Event) -> None:
+    """A scheduler without its sweep or its feeder would do half its work: better it ends, and is started again."""
+    dead = [helper.name for helper in helpers if not helper.is_alive()]
+    if dead and not stop.is_set():  # told to stop, they end on their own
+        raise RuntimeError(f"threads of the scheduler have ended: {dead}")
+
+
+def _promote_until(scheduler: Scheduler, stop: threading.Event, helpers: Sequence[threading.Thread]) -> None:
     wake: PubSub | None = None
+    beaten_at = float("-inf")
     while not stop.is_set():
+        _check_threads(helpers, stop)
         try:
             if wake is None:
                 wake = scheduler.connection.pubsub(ignore_subscribe_messages=True)
                 wake.subscribe(queue.WAKE_CHANNEL)
-            sleep_until(time.monotonic() + scheduler.turn(), wake)
+            due = time.monotonic() + scheduler.turn()
+            if time.monotonic() - beaten_at >= BEAT_EVERY_S:
+                # Only after a good turn: a scheduler that lives and cannot promote is not there.
+                scheduler.connection.set(queue.HEARTBEAT_KEY, clock.now().timestamp(), ex=60)
+                beaten_at = time.monotonic()
+            sleep_until(due, wake)
         except redis.RedisError as error:
             metrics.errors.inc("scheduler")
             log.warning("redis does not answer, trying again", error=str(error))
@@ -160,10 +202,6 @@ def promote_forever(scheduler: Scheduler, stop: threading.Event) -> None:
                 wake.close()
                 wake = None
             stop.wait(0.5)
-    try:
-        scheduler.release()
-    except redis.RedisError as error:
-        log.warning("leadership not released, its lease will end", error=str(error))
 
 
 def sleep_until(due: float, wake: PubSub) -> None:
@@ -183,20 +221,8 @@ def sweep_forever(app: Flask, scheduler: Scheduler, stop: threading.Event) -> No
     with app.app_context():
         while not stop.is_set():
             if scheduler.leads:
-                try:
-                    sweep.sweep()
-                except (SQLAlchemyError, redis.RedisError) as error:
-                    metrics.errors.inc("sweep")
-                    log.error("sweep failed", error=str(error).splitlines()[0])
+                sweep.sweep()  # it reports what fails, and goes on
             stop.wait(sweep.INTERVAL_S)
-
-
-def beat_forever(connection: redis.Redis, stop: threading.Event) -> None:
-    """Say each second that a scheduler lives."""
-    while not stop.is_set():
-        with suppress(redis.RedisError):  # the promoting loop reports it
-            connection.set(queue.HEARTBEAT_KEY, clock.now().timestamp(), ex=60)
-        stop.wait(1)
 
 
 def check_eviction(connection: redis.Redis) -> None:
@@ -237,8 +263,7 @@ def main() -> None:
     ]
     for helper in helpers:
         helper.start()
-    threading.Thread(target=beat_forever, args=(connection, stop), name="heartbeat", daemon=True).start()
-    promote_forever(scheduler, stop)
+    promote_forever(scheduler, stop, helpers)
     for helper in helpers:
         helper.join(timeout=10)
     log.info("scheduler stopped")

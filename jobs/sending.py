@@ -5,6 +5,7 @@ for the provider; and the settler (one), which writes down what came back. None 
 something to do, and no thread holds a database connection while it posts.
 """
 
+import re
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app import faults, logs, metrics
 from app.channels.base import Failure, FailureKind, SendResult
 from app.channels.registry import provider as current_provider
+from app.database import is_outage
 from app.messages import claims, delivery, settling
 from app.messages.claims import Claim
 from jobs.lanes import Lane
@@ -25,6 +27,7 @@ LINGER_S = 0.01
 """How long the settler waits for company while more answers are due: one commit for many messages."""
 BATCH = 200
 RETRY_S = 0.5
+_ROW_ID = re.compile(r"[0-9a-f]{32}")
 
 log = logs.get_logger(__name__)
 
@@ -32,11 +35,22 @@ log = logs.get_logger(__name__)
 class Sending:
     """Everything between taking a send job and finishing it."""
 
-    def __init__(self, app: Flask, concurrency: int, finished: Callable[[Sequence[Taken]], None]) -> None:
+    def __init__(
+        self,
+        app: Flask,
+        concurrency: int,
+        finished: Callable[[Sequence[Taken]], None],
+        let_go: Callable[[Sequence[Taken]], None],
+        stop: threading.Event,
+    ) -> None:
+        """``finished`` gets jobs that are done, ``let_go`` those that another worker shall have; ``stop`` is the
+        worker's.
+        """
         self._app = app
         self._finished = finished
+        self._let_go = let_go
+        self._stop = stop
         self._results: SimpleQueue[tuple[Taken, Claim, SendResult | None] | None] = SimpleQueue()
-        self._stopping = threading.Event()
         self._posting: set[str] = set()
         """The attempts whose answers are due. Adding and discarding are atomic."""
         self.lane: Lane[tuple[Taken, Claim]] = Lane("send", concurrency, self._post, app.app_context)
@@ -54,18 +68,28 @@ class Sending:
     def claim(self, taken: list[Taken]) -> None:
         """Claim the rows behind these jobs and hand them to the lane; jobs without a claim are finished at once.
 
-        A database that is away is waited for: the jobs stay ours, and nothing has been posted.
+        A database that is away is waited for until the worker is to stop: the jobs stay ours, and nothing has been
+        posted. What the database refuses for another reason is tried one by one, so that one job does not hold up all.
         """
-        provider = current_provider()
-        while True:
+        made: list[Claim] | None = None
+        while made is None:
             try:
-                made = claims.claim([job.argument for job in taken], provider)
-                break
+                made = claims.claim(
+                    [job.argument for job in taken if _ROW_ID.fullmatch(job.argument)], current_provider()
+                )
             except SQLAlchemyError as error:
                 metrics.errors.inc("claim")
-                log.error("claiming failed, trying again", error=str(error).splitlines()[0])
-                if self._stopping.wait(RETRY_S):
-                    return  # their leases end, and another worker takes them
+                log.error("claiming failed", jobs=[job.job_id for job in taken[:10]], error=str(error).splitlines()[0])
+                if not is_outage(error):
+                    if len(taken) == 1:
+                        made = []
+                    else:
+                        for job in taken:
+                            self.claim([job])
+                        return
+                elif self._stop.wait(RETRY_S):
+                    self._let_go(taken)  # their leases end, and another worker takes them
+                    return
         faults.point("claimed")
         by_id = {claim.id: claim for claim in made}
         idle: list[Taken] = []
@@ -126,28 +150,35 @@ class Sending:
         return batch
 
     def _settle(self, batch: list[tuple[Taken, Claim, SendResult | None]]) -> None:
-        provider = current_provider()
-        posted = [(claim, result) for _, claim, result in batch if result is not None]
-        kept = [claim for _, claim, result in batch if result is None]
-        while True:
-            try:
-                if posted:
-                    settling.settle(posted, provider)
-                if kept:
-                    settling.give_back(kept)
-                break
-            except SQLAlchemyError as error:
-                # The answers exist only here. Should this process end first, the leases run out and the provider's
-                # log is asked instead.
-                metrics.errors.inc("settle")
-                log.error("settling failed, trying again", count=len(batch), error=str(error).splitlines()[0])
-                time.sleep(RETRY_S)
+        while not self._is_settled(batch):
+            time.sleep(RETRY_S)
         faults.point("settled")
         self._finished([job for job, _, _ in batch])
 
+    def _is_settled(self, batch: list[tuple[Taken, Claim, SendResult | None]]) -> bool:
+        """Write answers down; False where the database is away.
+
+        The answers exist only here. Should this process end first, or should the database refuse one for another
+        reason, its lease runs out and the provider's log is asked instead.
+        """
+        posted = [(claim, result) for _, claim, result in batch if result is not None]
+        kept = [claim for _, claim, result in batch if result is None]
+        try:
+            if posted:
+                settling.settle(posted, current_provider())
+            if kept:
+                settling.give_back(kept)
+        except SQLAlchemyError as error:
+            metrics.errors.inc("settle")
+            ids = [claim.id for _, claim, _ in batch[:10]]
+            log.error("settling failed", count=len(batch), message_ids=ids, error=str(error).splitlines()[0])
+            if is_outage(error):
+                return False
+            return len(batch) == 1 or all(self._is_settled([one]) for one in batch)
+        return True
+
     def drain(self, seconds: float) -> None:
         """Post what has begun, give back what has not, settle everything; at most about ``seconds``."""
-        self._stopping.set()
         for job, claim in self.lane.take_back():
             self._results.put((job, claim, None))
         self.lane.stop()

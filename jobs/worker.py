@@ -31,7 +31,7 @@ from jobs import redis_jobs
 from jobs.context import app as process_app
 from jobs.finisher import finisher
 from jobs.foreign import ForeignJob, NoSignals
-from jobs.lanes import Lane
+from jobs.lanes import Lane, TimeIsUp
 from jobs.queue_watch import QueueWatch
 from jobs.redis_jobs import RedisJobs, Taken
 from jobs.rooms import Rooms
@@ -75,9 +75,10 @@ class Worker(SimpleWorker):
         self._stop = stop
         self._jobs = RedisJobs(connection, self.name, queues)
         self._watch = QueueWatch(connection)
+        self._over = threading.Event()
         self._rooms = Rooms(queues, settings.worker_concurrency, UPKEEP_THREADS, self._watch.ring)
         self._finisher = finisher(self._jobs, self._rooms.leave)
-        self._sending = Sending(app, settings.worker_concurrency, self._finisher.put)
+        self._sending = Sending(app, settings.worker_concurrency, self._finisher.put, self._rooms.leave, stop)
         self._upkeep: Lane[Taken] = Lane("upkeep", UPKEEP_THREADS, self._run, app.app_context, interrupt=True)
         self._keeper = threading.Thread(target=self._keep_alive, name="keeper", daemon=True)
 
@@ -142,7 +143,9 @@ class Worker(SimpleWorker):
                 self._rooms.leave([taken])
                 return
             import_attribute(taken.function)(taken.argument)
-        except Exception:  # a job's defect is recorded with the job, and must not end the thread
+        except TimeIsUp:  # the watchdog has recorded it
+            raise
+        except BaseException:  # a job's defect, sys.exit() too, is recorded with the job, and must not end the thread
             metrics.errors.inc("job")
             log.exception("job failed", job_id=taken.job_id, function=taken.function)
             self._record_failure(taken, sys.exc_info())
@@ -159,7 +162,9 @@ class Worker(SimpleWorker):
         job.started_at = execution.created_at
         try:
             value = job.perform()
-        except Exception:  # noqa: BLE001  as RQ's own worker does: whatever a job raises is its failure
+        except TimeIsUp:
+            raise
+        except BaseException:  # noqa: BLE001  as RQ's own worker does: whatever a job raises, SystemExit too, is its failure
             self._finalize_failure(job, target, execution, sys.exc_info())
         else:
             self._finalize_success(job, target, execution, value)
@@ -184,7 +189,7 @@ class Worker(SimpleWorker):
         left.
         """
         with self._app.app_context():
-            while not (self._stop.is_set() and not self._rooms.held()):
+            while not self._over.is_set() and not (self._stop.is_set() and not self._rooms.held()):
                 try:
                     self._show_life()
                 except redis.RedisError as error:
@@ -199,9 +204,13 @@ class Worker(SimpleWorker):
         self._stay_registered()
         self.set_state(WorkerStatus.BUSY if held else WorkerStatus.IDLE)
         self.heartbeat()
-        if back := self._jobs.reap():
+        reaped = self._jobs.reap()
+        if back := reaped.back:
             metrics.errors.inc("worker_died")
             log.error("jobs of a dead worker went back to their queue", jobs=back[:10], count=len(back))
+        if poison := reaped.poison:
+            metrics.errors.inc("poison", by=len(poison))
+            log.error("jobs have outlived too many workers, given up", jobs=poison[:10], count=len(poison))
         if self.should_run_maintenance_tasks:
             self.run_maintenance_tasks()
 
@@ -228,6 +237,7 @@ class Worker(SimpleWorker):
         self._sending.drain(DRAIN_S)
         self._upkeep.join(deadline)
         self._finisher.stop(max(deadline - time.monotonic(), 1))
+        self._over.set()
         self._watch.close()
 
 

@@ -34,7 +34,7 @@ VALIDITY_S = (1, 36_000)
 """What Twilio takes as ValidityPeriod; 36,000 is also its default."""
 RETRY_AFTER_CAP_S = 3600.0
 
-_ID_LENGTH = 64
+_ID = re.compile(r"[\x21-\x7e]{1,64}")
 _PAGE_SIZE = 100
 _MAX_PAGES = 10
 _SECONDS = re.compile(r"[0-9]+(?:\.[0-9]+)?")
@@ -78,7 +78,7 @@ class TwilioProvider:
         if 200 <= answer.status < 300:
             created = _json_object(answer.body)
             sid = created.get("sid")
-            if isinstance(sid, str) and 0 < len(sid) <= _ID_LENGTH:
+            if isinstance(sid, str) and _ID.fullmatch(sid):
                 return Accepted(sid, str(created.get("status") or "queued"), answer.status)
         return self._failure(answer)
 

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
+from sqlalchemy.sql import ColumnElement
 
 from app import clock, metrics, queue
 from app.channels import accounts
@@ -82,16 +84,33 @@ def claim(message_ids: Sequence[str], provider: Provider) -> list[Claim]:
     claims = [Claim(attempt_id=attempt_ids[row.id], lease_until=lease_until, **row._mapping) for row in rows]
     refused = attempt_ids.keys() - {one.id for one in claims}
     if refused:
-        nudges: list[queue.Nudge] = []
-        with writing() as session:
-            for message_id in sorted(refused):
-                nudges += _refuse(session, message_id, provider, now)
-        queue.try_add(nudges)
+        try:
+            _deal_with(sorted(refused), provider, now)
+        except SQLAlchemyError as error:
+            # What was claimed is committed and must be sent now; what was not is found again by the feeder.
+            metrics.errors.inc("refused")
+            log.error("refused claims not dealt with", count=len(refused), error=str(error).splitlines()[0])
     return claims
 
 
-def _refuse(session: Session, message_id: str, provider: Provider, now: datetime) -> list[queue.Nudge]:
-    """The claim was lost: find out why, record what the owner must know, and return the nudges to add."""
+def _deal_with(refused: Sequence[str], provider: Provider, now: datetime) -> None:
+    nudges: list[queue.Nudge] = []
+    early: list[Message] = []
+    with writing() as session:
+        for message_id in refused:
+            nudges += _refuse(session, message_id, provider, now, early)
+    if early:
+        nudges += queue.too_early([(one.id, one.revision, one.scheduled_at - now) for one in early])
+    queue.try_add(nudges)
+
+
+def _refuse(
+    session: Session, message_id: str, provider: Provider, now: datetime, early: list[Message]
+) -> list[queue.Nudge]:
+    """The claim was lost: find out why, record what the owner must know, and return the nudges to add.
+
+    Whoever comes too early is added to ``early``.
+    """
     message = session.get(Message, message_id)
     if message is None or message.status != Status.SCHEDULED:
         return []
@@ -103,16 +122,24 @@ def _refuse(session: Session, message_id: str, provider: Provider, now: datetime
         _end_unsent(session, message, Reason.OPTED_OUT, now)
         return []
     if message.scheduled_at > now:
-        return [queue.send_nudge(message.id, message.revision, message.scheduled_at, again=True)]
+        early.append(message)
+        return []
     if accounts.paused_account(session, provider.account):
         return []  # the feeder adds it again when the account is back
     at = now + TWIN_WAIT
-    session.execute(
+    moved = session.scalar(
         update(Message)
-        .where(Message.id == message.id, Message.status == Status.SCHEDULED)
+        .where(*_as_it_was(message))
         .values(scheduled_at=at, revision=Message.revision + 1)
+        .returning(Message.id)
+        .execution_options(synchronize_session=False)
     )
-    return [queue.send_nudge(message.id, message.revision + 1, at)]
+    return [queue.send_nudge(message.id, message.revision + 1, at)] if moved else []
+
+
+def _as_it_was(message: Message) -> tuple[ColumnElement[bool], ...]:
+    """That nobody has moved the message since it was read: a new time is a new revision."""
+    return Message.id == message.id, Message.status == Status.SCHEDULED, Message.revision == message.revision
 
 
 def _end_unsent(session: Session, message: Message, reason: Reason, now: datetime) -> None:
@@ -120,9 +147,10 @@ def _end_unsent(session: Session, message: Message, reason: Reason, now: datetim
     ended = Status.FAILED if message.attempt else Status.SKIPPED
     changed = session.execute(
         update(Message)
-        .where(Message.id == message.id, Message.status == Status.SCHEDULED)
+        .where(*_as_it_was(message))
         .values(status=ended, reason=reason, finished_at=now)
         .returning(Message.id)
+        .execution_options(synchronize_session=False)
     ).first()
     if changed:
         metrics.failed.inc(reason, "")

@@ -44,6 +44,9 @@ def sweep() -> None:
         except (SQLAlchemyError, redis.RedisError) as error:
             metrics.errors.inc("sweep")
             log.error("sweep chore failed", chore=chore.__name__, error=str(error).splitlines()[0])
+        except Exception:  # a defect in one chore must neither stop the others nor end the sweep until the next start
+            metrics.errors.inc("sweep")
+            log.exception("sweep chore failed unexpectedly", chore=chore.__name__)
 
 
 def release_expired_leases(now: datetime) -> int:

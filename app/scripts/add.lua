@@ -5,8 +5,12 @@
 -- queue is full the last one makes room for an earlier one; whoever has to stay outside pulls the mark back to its own
 -- place, so that the feeder comes by again. A place is a due time and, within it, the id of a row.
 --
+-- Jobs of others count as well, and are never put out. Where they alone fill the schedule, what is due goes in as long as
+-- the list has room: there are never more of ours than the bound.
+--
 -- KEYS  1 the queue's schedule (sorted set by due time)   2 the queue's list   3 the set of all queues
 --       4 the feeder's mark (hash: at, id): everything before it is in Redis or about to be
+--       5 a note that nothing of ours is in the schedule
 -- ARGV  1 queue key   2 queue name   3 created_at   4 job time-out   5 failure ttl   6 "1" to overwrite
 --       7 the channel on which the scheduler sleeps   8 the time (empty: Redis' own clock)
 --       9 how many the queue may hold (empty: no bound)
@@ -17,9 +21,10 @@
 local clock = redis.call('TIME')
 local now = tonumber(ARGV[8]) or clock[1] + clock[2] / 1e6
 local bound, patience = tonumber(ARGV[9]), tonumber(ARGV[10])
-local used, mark_at, mark_id, pulled = 0, nil, nil, false
+local used, listed, mark_at, mark_id, pulled = 0, 0, nil, nil, false
 if bound then
-  used = redis.call('ZCARD', KEYS[1]) + redis.call('LLEN', KEYS[2])
+  listed = redis.call('LLEN', KEYS[2])
+  used = redis.call('ZCARD', KEYS[1]) + listed
   local mark = redis.call('HMGET', KEYS[4], 'at', 'id')
   if mark[1] and mark[2] then mark_at, mark_id = tonumber(mark[1]), mark[2] end
 end
@@ -33,16 +38,34 @@ local function pull(at, id)
   if mark_at and before(at, row, mark_at, mark_id) then mark_at, mark_id, pulled = at, row, true end
 end
 
--- The last of the schedule goes, if it is due after this place and is one of ours: its id begins with that of a row.
+-- The last of ours in the schedule; theirs that come after it are stepped over, once for all nudges of this call. Where
+-- there is none a note is left, so that a schedule full of theirs is not read by each call.
+local STEP, theirs = 500, 0
+local function last_of_ours()
+  if redis.call('EXISTS', KEYS[5]) == 1 then return nil end
+  local step, found = 1, nil
+  repeat
+    found = redis.call('ZRANGE', KEYS[1], -theirs - step, -theirs - 1, 'WITHSCORES')
+    for i = #found - 1, 1, -2 do
+      -- The id of one of ours begins with that of a row.
+      if #found[i]:match('^%x*') == 32 then return found[i], tonumber(found[i + 1]) end
+      theirs = theirs + 1
+    end
+    step = STEP
+  until #found == 0
+  redis.call('SET', KEYS[5], '1', 'EX', 60)
+  return nil
+end
+
+-- Ours that is due last goes, if it is due after this place.
 local function make_room(at, id)
-  local last = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')
-  if not last[1] or #last[1]:match('^%x*') ~= 32 or not before(at, id, tonumber(last[2]), last[1]) then
-    return false
-  end
-  redis.call('ZREM', KEYS[1], last[1])
-  redis.call('DEL', 'rq:job:' .. last[1])
+  local last, last_at = last_of_ours()
+  if not last then return at <= now and listed < bound end
+  if not before(at, id, last_at, last) then return false end
+  redis.call('ZREM', KEYS[1], last)
+  redis.call('DEL', 'rq:job:' .. last)
   used = used - 1
-  pull(tonumber(last[2]), last[1])
+  pull(last_at, last)
   return true
 end
 
@@ -50,7 +73,7 @@ local function admit(at, id)
   if not bound then return true end
   -- Beyond the mark the feeder decides, which keeps the order. What is due goes in all the same while there is plenty of
   -- room: it must not wait for a feeder that is not there.
-  if mark_at and not before(at, id, mark_at, mark_id) and (at > now or used * 2 >= bound) then return false end
+  if mark_at and not before(at, id, mark_at, mark_id) and (at > now or listed * 2 >= bound) then return false end
   if used < bound or make_room(at, id) then return true end
   pull(at, id)
   return false
@@ -77,9 +100,12 @@ for i = 11, #ARGV, 3 do
         'created_at', ARGV[3], 'timeout', ARGV[4], 'result_ttl', '0', 'failure_ttl', ARGV[5])
       if at > now then
         redis.call('ZADD', KEYS[1], ARGV[i + 2], id)
+        theirs = 0
+        if bound then redis.call('DEL', KEYS[5]) end
         if at < soonest then soonest, wake = at, true end
       else
         redis.call('RPUSH', KEYS[2], id)
+        listed = listed + 1
       end
       used, added = used + 1, added + 1
     end

@@ -4,7 +4,8 @@
 -- KEYS  the queues' lists, first things first
 -- ARGV  1 how many   2 lease in seconds   3 worker name   4 started_at   5 prefix of the execution ids   6 the time or empty
 --       then the queue names, in the order of KEYS
--- Returns for each job: queue name, job id, execution id, payload, time-out, the number of fields of its hash
+-- Returns for each job: queue name, job id, execution id, payload, time-out, the number of fields of its hash (but for the
+-- one with which reap.lua counts)
 local clock = redis.call('TIME')
 local now = tonumber(ARGV[6]) or clock[1] + clock[2] / 1e6
 local wanted, lease, worker = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
@@ -16,7 +17,7 @@ for k = 1, #KEYS do
     if not ids then break end
     for _, id in ipairs(ids) do
       local key = 'rq:job:' .. id
-      local job = redis.call('HMGET', key, 'status', 'data', 'timeout')
+      local job = redis.call('HMGET', key, 'status', 'data', 'timeout', 'reaped')
       -- A second push of the same id, a cancelled or an expired job: the id alone is worth nothing.
       if job[1] == 'queued' and job[2] then
         n = n + 1
@@ -36,7 +37,7 @@ for k = 1, #KEYS do
         taken[#taken + 1] = execution
         taken[#taken + 1] = job[2]
         taken[#taken + 1] = job[3]
-        taken[#taken + 1] = redis.call('HLEN', key)
+        taken[#taken + 1] = redis.call('HLEN', key) - (job[4] and 1 or 0)
       end
     end
   end

@@ -75,7 +75,7 @@ def start(app: Flask, pool: ThreadPoolExecutor, works: list[Any]) -> list[Future
 
         futures.append(pool.submit(run))
         for _ in range(WITHIN_S * 1000):
-            if group._led and len(group._waiting) == max(number, 0):
+            if group._leader is not None and len(group._waiting) == max(number, 0):
                 break
             threading.Event().wait(0.001)
     return futures

@@ -64,6 +64,51 @@ def test_somebody_else_s_entry_is_never_put_out(small: World) -> None:
     assert len(small.scheduled()) == BOUND
 
 
+def fill_with_theirs(world: World, number: int = BOUND) -> None:
+    later = world.clock.now() + timedelta(hours=9)
+    for n in range(number):
+        queue.rq_queue(queue.SEND_QUEUE).enqueue_at(later, "builtins.len", "foreign", job_id=f"foreign-{n}")
+
+
+def test_where_others_fill_the_schedule_what_is_due_goes_in_up_to_the_bound(small: World) -> None:
+    fill_with_theirs(small)
+    accept(small, [MINUTE])
+    rows = accept(small, [0.0] * 20)
+    small.repair()
+
+    assert len(queued(small)) == BOUND
+    assert set(queued(small)) <= set(rows)
+    live_all(small)
+    assert len(bodies(small)) == len(set(bodies(small))) == 21
+    assert small.redis.zcard("rq:scheduled:send") == BOUND
+
+
+def test_ours_are_put_out_for_what_is_due_sooner_though_others_come_last(small: World) -> None:
+    late = accept(small, [MINUTE * 30, MINUTE * 40])
+    fill_with_theirs(small, BOUND - 2)
+    rows = accept(small, [0.0] * 3)
+
+    assert queued(small)[:2] == rows[:2]
+    assert not set(late) & set(held(small))
+    assert len([one for one in held(small) if len(one) == 32]) <= BOUND
+    later = accept(small, [MINUTE])
+    live_all(small)
+    sent = {message.id for message in small.messages() if message.status == Status.SENT}
+    assert {*rows, *later} <= sent
+
+
+def live_all(world: World) -> None:
+    """Time passes, until what was due within a minute has gone; workers never see more of ours than the bound."""
+    pop = world._pop
+
+    def watched() -> Any:
+        assert len([one for one in held(world) if len(one) == 32]) <= BOUND
+        return pop()
+
+    world._pop = watched  # type: ignore[method-assign]
+    world.live(90, step=1)
+
+
 def test_it_is_filled_again_in_pieces_as_it_empties(small: World) -> None:
     rows = accept(small, [MINUTE * (n + 1) for n in range(20)])
     small.repair()
@@ -215,6 +260,9 @@ class Feeding(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """The feeder comes round: what Redis has is due before all that it does not have, and it is not half empty."""
+        for job_id in self.world.redis.lrange("rq:queue:send", 0, -1):
+            if not self.world.redis.exists(b"rq:job:" + job_id):  # called off: worth nothing to the worker that pops it
+                self.world.redis.lrem("rq:queue:send", 0, job_id)
         for _ in range(60):
             self.world.feeder.tick()
             self.world.clock.advance(seconds=6)

@@ -1,8 +1,12 @@
 """The scheduler: one leads, nothing is promoted twice or early, and one bad entry stops nobody."""
 
+import threading
 from datetime import timedelta
 from typing import Any
+from unittest.mock import patch
 
+import pytest
+import redis
 from rq import Queue
 from rq.job import Job
 from rq.serializers import JSONSerializer
@@ -10,7 +14,7 @@ from rq_scheduler import Scheduler as StockScheduler
 
 from app import queue
 from jobs.periodic import next_run
-from jobs.scheduler import POISON_KEY, Scheduler
+from jobs.scheduler import POISON_KEY, Scheduler, promote_forever
 from tests.world import World
 
 
@@ -174,5 +178,87 @@ def test_a_leader_that_lets_go_wakes_the_others(world: World) -> None:
 
         assert wake.get_message(timeout=5) is not None
         assert wake.get_message(timeout=0) is None
+    heir.turn()
+    assert heir.leads
+
+
+def test_an_id_that_is_not_text_is_put_aside_and_the_next_one_runs(world: World) -> None:
+    due = world.clock.now().timestamp()
+    world.redis.zadd(Scheduler.scheduled_jobs_key, {b"\xff\xfe": due - 1})
+    world.redis.sadd("rq:queues", b"rq:queue:\xff")
+    good = periodic(world, {}, due)
+
+    Scheduler(world.redis).turn()
+
+    assert world.redis.zscore(POISON_KEY, b"\xff\xfe") is not None
+    assert world.redis.lrange("rq:queue:upkeep", 0, -1) == [good.id.encode()]
+
+
+@pytest.mark.parametrize("key", ["rq:scheduled:other", "rq:queue:other", Scheduler.scheduled_jobs_key])
+def test_a_key_of_another_type_is_reported_once_and_the_rest_is_promoted(
+    world: World, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reports: list[str] = []
+    monkeypatch.setattr("jobs.scheduler.log.error", lambda _event, **facts: reports.append(facts["key"]))
+    world.redis.sadd("rq:queues", "rq:queue:other")
+    world.redis.zadd("rq:scheduled:other", {"theirs": 0})
+    world.redis.delete(key)
+    world.redis.set(key, "something else")
+    world.salon.delay(0.01)
+    world.clock.advance(seconds=1)
+    scheduler = Scheduler(world.redis)
+
+    assert scheduler.promote_due() == 1
+    scheduler.turn()
+    assert (scheduler.leads, reports) == (True, [key])
+    world.redis.delete(key)
+    scheduler.turn()
+    world.redis.set(key, "again")
+    scheduler.turn()
+    assert reports == [key, key]
+
+
+def runs_until_it_sleeps(scheduler: Scheduler) -> None:
+    stop = threading.Event()
+    with patch("jobs.scheduler.sleep_until", lambda *_: stop.set()):
+        promote_forever(scheduler, stop)
+
+
+def test_a_good_turn_is_the_sign_of_life_of_one_that_leads_and_of_one_that_waits(world: World) -> None:
+    Scheduler(world.redis).turn()
+    waiting = Scheduler(world.redis)
+
+    runs_until_it_sleeps(waiting)
+
+    beat = world.redis.get(queue.HEARTBEAT_KEY)
+    assert not waiting.leads
+    assert isinstance(beat, bytes)
+    assert float(beat) == world.clock.now().timestamp()
+
+
+def test_a_scheduler_that_cannot_promote_gives_no_sign_of_life(world: World) -> None:
+    stop = threading.Event()
+    scheduler = Scheduler(world.redis)
+
+    def fails() -> float:
+        stop.set()
+        raise redis.ResponseError("WRONGTYPE")
+
+    with patch.object(scheduler, "turn", fails):
+        promote_forever(scheduler, stop)
+
+    assert world.redis.get(queue.HEARTBEAT_KEY) is None
+
+
+def test_a_scheduler_that_lost_a_thread_ends_and_lets_another_lead(world: World) -> None:
+    ended = threading.Thread(target=int, name="sweep")
+    ended.start()
+    ended.join()
+    leader, heir = Scheduler(world.redis), Scheduler(world.redis)
+    leader.turn()
+
+    with pytest.raises(RuntimeError, match="sweep"):
+        promote_forever(leader, threading.Event(), [threading.current_thread(), ended])
+
     heir.turn()
     assert heir.leads

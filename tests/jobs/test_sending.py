@@ -2,13 +2,15 @@
 
 import threading
 from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn
 
 import pytest
 import redis
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, OperationalError
 
 from app import queue
-from app.messages import settling
+from app.messages import claims, settling
+from app.messages.claims import Claim
 from jobs import sending
 from jobs.finisher import finish
 from jobs.redis_jobs import RedisJobs, Taken
@@ -25,13 +27,18 @@ class Bench:
         self.jobs = RedisJobs(world.redis, "worker-1", queue.QUEUES)
         self.finished: list[str] = []
         self._ended = threading.Semaphore(0)
-        self.sending = Sending(world.app, 4, self.finish)
+        self.stop = threading.Event()
+        self.let_go: list[str] = []
+        self.sending = Sending(world.app, 4, self.finish, self.leave, self.stop)
 
     def finish(self, jobs: Sequence[Taken]) -> None:
         finish(self.jobs, jobs)
         self.finished += [job.job_id for job in jobs]
         for _ in jobs:
             self._ended.release()
+
+    def leave(self, jobs: Sequence[Taken]) -> None:
+        self.let_go += [job.job_id for job in jobs]
 
     def run(self) -> list[str]:
         """Take everything that is queued, do it, and stop; returns the ids of the jobs that were taken."""
@@ -84,7 +91,7 @@ def test_two_jobs_for_one_message_are_both_finished(world: World, bench: Bench) 
     # A nudge that came early, and the one that was made in its place, may wait side by side.
     job_id = world.salon.send()
     row_id = world.message(job_id).id
-    queue.add([queue.send_nudge(row_id, 0, None, again=True)])
+    queue.add([queue.Nudge(queue.SEND, row_id, f"{row_id}-0-again")])
 
     taken = bench.run()
 
@@ -140,7 +147,7 @@ def test_a_redis_that_is_away_when_jobs_end_leaves_nudges_that_claim_nothing(
     assert bodies(world) == ["Hello"]
 
     world.clock.advance(seconds=60)
-    assert len(RedisJobs(world.redis, "worker-2", queue.QUEUES).reap()) == 1
+    assert len(RedisJobs(world.redis, "worker-2", queue.QUEUES).reap().back) == 1
     world.work()
     assert bodies(world) == ["Hello"]
 
@@ -179,3 +186,55 @@ def test_what_no_thread_has_begun_is_given_back_when_the_worker_stops(world: Wor
     world.provider.send = accept
     world.work()
     assert sorted(bodies(world)) == [f"Text {n:02}" for n in range(12)]
+
+
+def outage(*_: object) -> NoReturn:
+    raise OperationalError("UPDATE", None, Exception("the database is away"))
+
+
+def test_a_worker_that_is_to_stop_does_not_wait_for_its_database(
+    world: World, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = world.salon.send()
+    taken = bench.jobs.take(10)
+    bench.sending.start()
+    bench.stop.set()
+    with monkeypatch.context() as patched:
+        patched.setattr(claims, "claim", outage)
+        bench.sending.claim(taken)
+    assert bench.let_go == [job.job_id for job in taken]
+    assert world.message(job_id).status == "scheduled"
+
+
+def test_what_the_database_refuses_for_good_does_not_hold_up_the_others(
+    world: World, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = [world.salon.send(body=f"Text {n}") for n in range(3)]
+    bad = world.message(jobs[1]).id
+    claim, settle = claims.claim, settling.settle
+
+    def refused(message_ids: Sequence[str], *rest: object) -> Any:
+        if world.message(jobs[2]).id in message_ids:
+            raise DataError("UPDATE", None, Exception("what is this?"))
+        return claim(message_ids, *rest)
+
+    def unstorable(results: Sequence[tuple[Claim, object]], *rest: object) -> None:
+        if bad in [one.id for one, _ in results]:
+            raise DataError("UPDATE", None, Exception("not to be stored"))
+        settle(results, *rest)
+
+    monkeypatch.setattr(claims, "claim", refused)
+    monkeypatch.setattr(settling, "settle", unstorable)
+    bench.run()
+    assert [world.message(job_id).status for job_id in jobs] == ["sent", "sending", "scheduled"]
+    monkeypatch.undo()
+    world.live(120, step=10)
+    assert sorted(bodies(world)) == ["Text 0", "Text 1", "Text 2"]
+
+
+def test_a_job_that_names_no_row_is_dropped(world: World, bench: Bench) -> None:
+    queue.add([queue.Nudge(queue.SEND, "\0", "job-strange"), queue.Nudge(queue.SEND, "x" * 32, "job-odd")])
+    job_id = world.salon.send()
+    bench.run()
+    assert world.message(job_id).status == "sent"
+    assert left(world) == set()

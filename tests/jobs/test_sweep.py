@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from app import queue
 from app.api.models import IdempotencyKey
 from app.database import reading
-from app.messages import claims
+from app.messages import claims, recurring
 from tests.jobs.support import CONFIGURATION, bodies, dies_at, lose_quietly
 from tests.world import World
 
@@ -155,14 +155,18 @@ def test_sweeping_twice_or_in_two_places_changes_nothing(world: World) -> None:
     assert sorted(bodies(world)) == ["One", "Two"]
 
 
-def test_a_chore_that_fails_does_not_stop_the_others(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("problem", [redis.ConnectionError("away"), ZeroDivisionError("a defect")])
+def test_a_chore_that_fails_does_not_stop_the_others(
+    world: World, monkeypatch: pytest.MonkeyPatch, problem: Exception
+) -> None:
     world.salon.send()
     with dies_at("claimed"):
         world.work()
 
     def away(*_: object) -> None:
-        raise redis.ConnectionError("away")
+        raise problem
 
+    monkeypatch.setattr(recurring, "materialise_all", away)
     monkeypatch.setattr(queue, "present", away)
     world.clock.advance(seconds=30)
     world.repair()

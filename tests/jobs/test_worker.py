@@ -1,5 +1,6 @@
 """The whole worker in one process: time limits, foreign jobs, and an end when it has lost one of its threads."""
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from rq.registry import FailedJobRegistry
 from rq.serializers import JSONSerializer
 
 from app import clock, queue
+from jobs import worker as worker_module
 from jobs.foreign import ForeignJob
 from jobs.worker import Worker
 from tests.conftest import make_settings
@@ -40,6 +42,11 @@ def hang(_argument: str) -> None:
 def fail(_argument: str) -> None:
     """A job that never works."""
     raise LookupError("there is no such thing")
+
+
+def leave(_argument: str) -> None:
+    """A job that thinks that the process is its own."""
+    sys.exit(3)
 
 
 def report(_job: Job, _connection: object, result: object) -> None:
@@ -106,6 +113,19 @@ def test_a_job_beyond_its_time_limit_has_failed_and_holds_nobody_up(world: World
         assert "maximum timeout value (1 seconds)" in str(late.latest_result().exc_string)  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("more", [{}, {"meta": {"as": "RQ's own"}}])
+def test_a_job_that_calls_exit_has_failed_and_costs_no_thread(world: World, more: dict[str, object]) -> None:
+    noted.clear()
+    target = Queue(queue.UPKEEP_QUEUE, connection=world.redis, serializer=JSONSerializer)
+    left = [target.enqueue("tests.jobs.test_worker.leave", "x", **more) for _ in range(10)]
+    target.enqueue("tests.jobs.test_worker.note", "still here")
+    with working(world):
+        until(lambda: noted == ["still here"])
+        failed = FailedJobRegistry(queue.UPKEEP_QUEUE, connection=world.redis, serializer=JSONSerializer)
+        until(lambda: set(failed.get_job_ids(cleanup=False)) == {job.id for job in left})
+    assert "SystemExit: 3" in str(left[0].latest_result().exc_string)  # type: ignore[union-attr]
+
+
 def test_a_retry_waits_in_the_schedule_for_its_time_to_the_millisecond(world: World) -> None:
     job = Queue("send", connection=world.redis, serializer=JSONSerializer).enqueue(
         "tests.jobs.test_worker.fail", "x", retry=Retry(max=2, interval=[30, 60])
@@ -158,6 +178,23 @@ def test_other_jobs_that_hang_do_not_take_the_places_of_sends(world: World) -> N
         until(lambda: target.count == 0)
 
 
+def test_a_flood_of_other_jobs_in_the_queue_of_sends_is_taken_as_there_is_room(world: World) -> None:
+    go_on.clear()
+    target = Queue(queue.SEND_QUEUE, connection=world.redis, serializer=JSONSerializer)
+    for _ in range(60):
+        target.enqueue("tests.jobs.test_worker.hang", "x")
+    with working(world) as worker:
+        until(lambda: len(worker._rooms.held()) == 5)  # a quarter more than four threads that send
+        noted.clear()
+        Queue(queue.UPKEEP_QUEUE, connection=world.redis, serializer=JSONSerializer).enqueue(
+            "tests.jobs.test_worker.note", "x"
+        )
+        until(lambda: noted == ["x"])
+        assert target.count == 55
+        go_on.set()
+        until(lambda: target.count == 0)
+
+
 def test_queues_are_served_in_the_order_of_their_names_and_others_not_at_all(world: World) -> None:
     noted.clear()
     for name in ("low", "middle", "high", "other"):
@@ -169,9 +206,20 @@ def test_queues_are_served_in_the_order_of_their_names_and_others_not_at_all(wor
     assert world.redis.llen("rq:queue:other") == 1
 
 
+def test_a_job_that_hangs_does_not_keep_a_worker_from_stopping(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_module, "DRAIN_S", 0.2)
+    begun.clear()
+    go_on.clear()
+    Queue("upkeep", connection=world.redis, serializer=JSONSerializer).enqueue("tests.jobs.test_worker.hang", "x")
+    with working(world) as worker:
+        assert begun.wait(20)
+    assert not worker._keeper.is_alive()
+    go_on.set()
+
+
 def test_a_worker_that_lost_a_thread_ends_so_that_it_is_started_again(world: World) -> None:
     with working(world) as worker:
-        until(lambda: worker._finisher.thread.is_alive())
+        until(lambda: worker._keeper.is_alive())  # the last one to be started
         worker._finisher.put(None)  # type: ignore[arg-type]  what ends the thread
         until(lambda: not worker._finisher.thread.is_alive())
         world.redis.rpush("rq:queue:send", "nothing")

@@ -3,7 +3,9 @@
 import threading
 import time
 
-from jobs.lanes import Lane
+import pytest
+
+from jobs.lanes import Lane, TimeIsUp
 
 
 def test_every_item_is_worked_on_once_by_some_thread() -> None:
@@ -80,3 +82,27 @@ def test_a_thread_that_is_given_up_is_stopped_in_the_middle_of_its_python_code()
     assert stopped.wait(10)
     lane.stop()
     lane.join(time.monotonic() + 10)
+
+
+@pytest.mark.parametrize("defect", [LookupError("no such thing"), SystemExit(1), TimeIsUp()])
+def test_a_defect_costs_no_seat(defect: BaseException) -> None:
+    together, done = threading.Barrier(3), threading.Event()
+
+    def work(item: str) -> None:
+        if item == "defect":
+            raise defect
+        together.wait(10)  # both seats, and this test
+        done.set()
+
+    lane: Lane[str] = Lane("test", 2, work)
+    lane.start()
+    for item in ("defect", "defect", "defect", "good", "good"):
+        lane.put(item)
+    together.wait(10)
+    assert done.wait(10)
+
+    assert lane.give_up(lambda item: 0 if item == "defect" else 1000) == ["defect"] * 3
+    lane.stop()
+    lane.join(time.monotonic() + 10)
+    assert len(lane._seats) == 2
+    assert not any(seat.thread.is_alive() for seat in lane._seats)

@@ -13,8 +13,7 @@ SENDS, OTHERS = 8, 4
 PLACES = {"send": 10, "others": 5}
 
 
-def taken(number: int, function: str | None) -> Taken:
-    name = "send" if function == queue.SEND else "upkeep"
+def taken(number: int, name: str, function: str | None = queue.REFRESH) -> Taken:
     return Taken(name, f"job-{number}", f"execution-{number}", function, "x", 60)
 
 
@@ -29,14 +28,24 @@ def free(made: Rooms) -> dict[str, int]:
     return found
 
 
-@given(st.lists(st.tuples(st.sampled_from([queue.SEND, queue.REFRESH, None]), st.booleans()), max_size=60))
-def test_whatever_comes_and_goes_the_places_add_up(steps: Iterable[tuple[str | None, bool]]) -> None:
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["send", "upkeep", "reports"]),
+            st.sampled_from([queue.SEND, queue.REFRESH, None]),
+            st.booleans(),
+        ),
+        max_size=60,
+    )
+)
+def test_whatever_comes_and_goes_the_places_add_up(steps: Iterable[tuple[str, str | None, bool]]) -> None:
+    """Whatever a job is, it has a place of the queue that it came from."""
     made = rooms([])
     held: dict[str, list[Taken]] = {"send": [], "others": []}
-    for number, (function, comes) in enumerate(steps):
-        kind = "send" if function == queue.SEND else "others"
+    for number, (name, function, comes) in enumerate(steps):
+        kind = "send" if name == "send" else "others"
         if comes and free(made)[kind]:
-            job = taken(number, function)
+            job = taken(number, name, function)
             made.enter([job])
             held[kind].append(job)
         elif held[kind]:
@@ -50,7 +59,7 @@ def test_whatever_comes_and_goes_the_places_add_up(steps: Iterable[tuple[str | N
 def test_a_full_room_is_not_waited_for_and_a_place_in_it_rings() -> None:
     rung: list[int] = []
     made = rooms(rung)
-    others = [taken(number, queue.REFRESH) for number in range(5)]
+    others = [taken(number, "upkeep") for number in range(5)]
     made.enter(others)
     assert made.queues_with_room() == ["send"]
     made.leave(others[:1])

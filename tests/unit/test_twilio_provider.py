@@ -105,6 +105,8 @@ def test_a_refusal_says_what_may_be_done_next(
         Reply(body=b'{"sid": null}'),
         Reply(body=b'"SM1"'),
         Reply(body=b'{"sid": "' + b"x" * 65 + b'"}'),
+        Reply(body=b'{"sid": "SM\\u0000"}'),
+        Reply(body=b'{"sid": "SM 1"}'),
         Reply(body=b"[" * 100_000),
         Reply(body=b"\xff\xfe"),
         Reply(status=204, body=b""),
