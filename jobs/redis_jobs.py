@@ -48,7 +48,6 @@ class RedisJobs:
     """One worker's dealings with its queues. Used by one thread at a time, but for `renew`."""
 
     def __init__(self, connection: redis.Redis, worker_name: str, queues: Sequence[str]) -> None:
-        self._connection = connection
         self._worker = worker_name
         self._queues = list(queues)
         self._claim = connection.register_script(scripts.read("claim"))

@@ -40,7 +40,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from app import clock, metrics, queue, scripts
 from app.database import UtcDateTime, batch, given_rows, reading
-from app.extensions import redis_client, settings
+from app.extensions import redis_client
 from app.logs import get_logger
 from app.messages.models import Message
 from app.messages.states import Status
@@ -256,8 +256,7 @@ def _write(waits: Sequence[_Wait]) -> int:
     with batch() as connection:
         written = connection.execute(_wait(connection.dialect.name), {"given": json.dumps(given)}).all()
     metrics.deferred.inc(by=len(written))
-    horizon = clock.now() + timedelta(minutes=settings().horizon_minutes)
-    queue.try_add([queue.send_nudge(*row) for row in written if row.scheduled_at <= horizon])
+    queue.try_add([queue.send_nudge(*row) for row in written])
     return len(written)
 
 
