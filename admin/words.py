@@ -10,6 +10,7 @@ from app.channels.models import ProviderAccount
 from app.channels.twilio_errors import explain
 from app.messages.models import Attempt, Message
 from app.messages.states import Reason, Status
+from app.messages.words import REASON
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +34,6 @@ STATUS: dict[str, Label] = {
     Status.FAILED: Label("Failed", "✕", "bad"),
     Status.SKIPPED: Label("Not sent", "✕", "bad"),
     Status.CANCELLED: Label("Cancelled", "⊘", "quiet"),
-}
-
-REASON: dict[str, str] = {
-    Reason.OPTED_OUT: "This person has asked for no more messages (STOP).",
-    Reason.EXPIRED: "Its time was over before it could be sent.",
-    Reason.MISSED: "Bellhop was not running at its time.",
-    Reason.REJECTED: "It was refused for good.",
-    Reason.ATTEMPTS_EXHAUSTED: "None of its tries was successful.",
-    Reason.THROTTLED: "The carrier asked us again and again to slow down.",
-    Reason.HELD_UNKNOWN: "Nobody could tell whether it had gone out, so it was not sent a second time.",
-    Reason.CANCELLED_BY_CALLER: "Somebody called it off.",
-    Reason.RECURRENCE_PAUSED: "Its recurring message was paused.",
-    Reason.RECURRENCE_CANCELLED: "Its recurring message was cancelled.",
 }
 
 OUTCOME: dict[str | None, tuple[str, str]] = {

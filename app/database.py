@@ -49,6 +49,8 @@ NAMING = {
 }
 
 JsonColumn = JSON().with_variant(JSONB(), "postgresql")
+NullableJson = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+"""None is NULL in it, and not the JSON value ``null``."""
 
 
 class UtcDateTime(TypeDecorator[datetime]):

@@ -14,6 +14,10 @@ WORKSPACE_ID = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
 """The caller's own id of a tenant; no colon, which separates it from the key in ``API_KEY_BOOTSTRAP``."""
 JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 """What RQ accepts as an id, and so what we accept."""
+APPOINTMENT_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
+"""The caller's own id of an appointment; it becomes part of its reminders' job ids."""
+CONTACT_ID = re.compile(r"[A-Za-z0-9_.@-]{1,128}")
+"""The caller's own id of a person."""
 
 _FIXED = 0xF << 76 | 0b11 << 62
 """Where UUIDv7 has its version and its variant."""

@@ -20,6 +20,7 @@ RANKS = {
     "app.factory": 7,
     "app.cli": 7,
     "app.appointments": 6,
+    "app.appointments.models": 3,  # the claim of a message looks at the appointment's revision
     "app.reminders": 5,
     "app.webhooks": 5,
     "app.messages": 4,

@@ -8,6 +8,7 @@ from admin import words
 from app.channels.twilio_errors import explain
 from app.messages.models import Attempt, DeliveryEvent, Message
 from app.messages.states import Status
+from app.messages.words import REASON
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ def timeline(
     steps += [_report(event) for event in events]
     if message.status in (Status.CANCELLED, Status.SKIPPED, Status.FAILED) and message.finished_at is not None:
         label = words.STATUS[message.status]
-        steps.append(Step(message.finished_at, label.text, label.tone, words.REASON.get(message.reason or "", "")))
+        steps.append(Step(message.finished_at, label.text, label.tone, REASON.get(message.reason or "", "")))
     return sorted(steps, key=lambda step: step.at)
 
 

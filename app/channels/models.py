@@ -32,8 +32,10 @@ class SandboxMessage(Base):
     id: Mapped[str] = mapped_column(String(34), primary_key=True)
     """SM followed by 32 hex digits, as Twilio writes it."""
     attempt_id: Mapped[str] = mapped_column(String(32))
-    from_address: Mapped[str] = mapped_column(String(64))
-    to_address: Mapped[str] = mapped_column(String(64))
+    channel: Mapped[str] = mapped_column(String(16), default="sms")
+    from_address: Mapped[str] = mapped_column(String(320))
+    to_address: Mapped[str] = mapped_column(String(320))
+    subject: Mapped[str | None] = mapped_column(Text)
     body: Mapped[str] = mapped_column(Text)
     media_urls: Mapped[list[str]] = mapped_column(default=list)
     created_at: Mapped[datetime] = mapped_column(default=clock.now, index=True)

@@ -12,7 +12,7 @@ import phonenumbers
 from phonenumbers import ValidationResult
 
 Strictness = Literal["e164", "possible", "valid"]
-Channel = Literal["sms", "whatsapp"]
+Channel = Literal["sms", "whatsapp", "email"]
 
 WHATSAPP = "whatsapp:"
 
@@ -57,4 +57,6 @@ def check_address(value: str, strictness: Strictness) -> str | None:
 
 def channel_of(address: str) -> Channel:
     """The channel that an address belongs to."""
-    return "whatsapp" if address.startswith(WHATSAPP) else "sms"
+    if address.startswith(WHATSAPP):
+        return "whatsapp"
+    return "email" if "@" in address else "sms"

@@ -121,6 +121,9 @@ def _refuse(
     if session.scalar(select(contacts.is_suppressed(message.workspace_id, message.channel, message.to_address))):
         _end_unsent(session, message, Reason.OPTED_OUT, now)
         return []
+    if not session.scalar(select(statements.is_of_current_plan()).where(Message.id == message.id)):
+        _end_unsent(session, message, Reason.SUPERSEDED, now)
+        return []
     if message.scheduled_at > now:
         early.append(message)
         return []

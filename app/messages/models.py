@@ -7,11 +7,12 @@ from sqlalchemy import ForeignKey, Index, Integer, String, Text, UniqueConstrain
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app import clock
-from app.database import Base
+from app.database import Base, NullableJson
 from app.ids import new_id
 
 ID = String(32)
-ADDRESS = String(64)
+ADDRESS = String(320)
+"""A phone number, or an email address of the longest kind (RFC 5321)."""
 
 
 class Message(Base):
@@ -70,6 +71,31 @@ class Message(Base):
             postgresql_where=text("status = 'scheduled' AND slot_at IS NOT NULL"),
             sqlite_where=text("status = 'scheduled' AND slot_at IS NOT NULL"),
         ),
+        Index(
+            "ix_messages_appointment",
+            "appointment_id",
+            postgresql_where=text("appointment_id IS NOT NULL"),
+            sqlite_where=text("appointment_id IS NOT NULL"),
+        ),
+        Index(
+            "ix_messages_batch",
+            "batch_id",
+            postgresql_where=text("batch_id IS NOT NULL"),
+            sqlite_where=text("batch_id IS NOT NULL"),
+        ),
+        Index(
+            "ix_messages_contact",
+            "contact_id",
+            "due_at",
+            postgresql_where=text("contact_id IS NOT NULL"),
+            sqlite_where=text("contact_id IS NOT NULL"),
+        ),
+        Index(
+            "ix_messages_fallback",
+            "id",
+            postgresql_where=text("fallback IS NOT NULL AND status IN ('failed', 'undelivered')"),
+            sqlite_where=text("fallback IS NOT NULL AND status IN ('failed', 'undelivered')"),
+        ),
         Index("ix_messages_workspace_due", "workspace_id", "due_at", "id"),
         Index("ix_messages_workspace_status", "workspace_id", "status", "due_at", "id"),
     )
@@ -84,7 +110,13 @@ class Message(Base):
     channel: Mapped[str] = mapped_column(String(16))
     to_address: Mapped[str] = mapped_column(ADDRESS)
     from_address: Mapped[str] = mapped_column(ADDRESS)
+    subject: Mapped[str | None] = mapped_column(Text)
+    """Of an email."""
     body: Mapped[str] = mapped_column(Text)
+    """What is sent. Of a message with a ``kind`` it is written when it is about to be sent, from fresh data."""
+    content_sid: Mapped[str | None] = mapped_column(String(40))
+    """The approved WhatsApp template that is sent in place of the body."""
+    content_variables: Mapped[dict[str, Any] | None] = mapped_column(NullableJson)
     media_urls: Mapped[list[str]] = mapped_column(default=list)
     content_hash: Mapped[str] = mapped_column(String(32))
     """Of body and media: equal texts to one person are not sent while the fate of one is unknown."""
@@ -124,6 +156,24 @@ class Message(Base):
 
     recurrence_id: Mapped[str | None] = mapped_column(ForeignKey("recurrences.id"))
     occurrence_key: Mapped[str | None] = mapped_column(String(40))
+
+    kind: Mapped[str | None] = mapped_column(String(64))
+    """Which template it is written from; None where the caller gave the text itself."""
+    template_id: Mapped[str | None] = mapped_column(ID)
+    """A certain template; None takes the workspace's of this kind and channel when it is sent."""
+    contact_id: Mapped[str | None] = mapped_column(ForeignKey("contacts.id", ondelete="SET NULL"))
+    appointment_id: Mapped[str | None] = mapped_column(ForeignKey("appointments.id", ondelete="CASCADE"))
+    plan_revision: Mapped[int | None] = mapped_column(Integer)
+    """The appointment's revision that it was planned for. The claim refuses it once there is another."""
+    reminder_type: Mapped[str | None] = mapped_column(String(64))
+    """In its canonical form (``confirmation``, ``24h``, ``every-1``): unique with the channel in a plan."""
+    plan: Mapped[dict[str, Any] | None] = mapped_column(NullableJson)
+    """How its due time came about, step by step, for whoever asks."""
+    fallback: Mapped[str | None] = mapped_column(String(48))
+    """The channels to try after a definite failure, in order, with commas between."""
+    batch_id: Mapped[str | None] = mapped_column(ForeignKey("batches.id"))
+    counted_on: Mapped[str | None] = mapped_column(String(10))
+    """The day on which it was counted against the workspace's caps, if it was."""
 
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
     sent_at: Mapped[datetime | None]
@@ -224,3 +274,24 @@ class InboundMessage(Base):
     """``stop``, ``start``, ``help`` or None."""
     raw: Mapped[dict[str, Any]] = mapped_column(default=dict)
     received_at: Mapped[datetime] = mapped_column(default=clock.now)
+
+
+class Batch(Base):
+    """One text to many contacts, which can be called off together."""
+
+    __tablename__ = "batches"
+    __table_args__ = (Index("ix_batches_workspace", "workspace_id", "created_at"),)
+
+    id: Mapped[str] = mapped_column(ID, primary_key=True, default=new_id)
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id", ondelete="CASCADE"))
+    name: Mapped[str] = mapped_column(String(200))
+    channel: Mapped[str] = mapped_column(String(16))
+    template_id: Mapped[str | None] = mapped_column(ID)
+    segment: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """Whom it was for, as it was asked for."""
+    status: Mapped[str] = mapped_column(String(16), default="active")
+    """``active`` or ``cancelled``."""
+    total: Mapped[int] = mapped_column(Integer, default=0)
+    due_at: Mapped[datetime]
+    created_at: Mapped[datetime] = mapped_column(default=clock.now)
+    cancelled_at: Mapped[datetime | None]

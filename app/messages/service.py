@@ -7,7 +7,7 @@ add once it is committed.
 import hashlib
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -36,6 +36,27 @@ MAX_AHEAD = timedelta(days=731)
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a message comes from that nobody wrote out: its template, and what it is about.
+
+    Such a message is written when it is sent (``app.messages.rendering``).
+    """
+
+    kind: str
+    template_id: str | None = None
+    contact_id: str | None = None
+    appointment_id: str | None = None
+    plan_revision: int | None = None
+    reminder_type: str | None = None
+    plan: dict[str, Any] | None = None
+    fallback: str | None = None
+    batch_id: str | None = None
+
+
+_NO_ORIGIN = dict.fromkeys(item.name for item in fields(Origin))
+
+
+@dataclass(frozen=True, slots=True)
 class Draft:
     """A message as it was asked for, checked and ready to be stored."""
 
@@ -55,6 +76,7 @@ class Draft:
     occurrence_key: str | None = None
     skipped: Reason | None = None
     """Recorded only: why it will not be sent."""
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +201,8 @@ def _stored(rows: Sequence[dict[str, Any]]) -> list[Stored]:
 def _rows(drafts: Sequence[Draft], taken: Collection[str] = ()) -> list[dict[str, Any]]:
     now = clock.now()
     rows: list[dict[str, Any]] = []
+    # All rows of one statement have the same keys; those that most messages leave empty cost nothing there.
+    with_origin = any(draft.origin for draft in drafts)
     for draft in drafts:
         row_id = ids.new_id()
         # A job id that follows from an idempotency key is in use again once the key has expired: then it is a new job.
@@ -210,6 +234,9 @@ def _rows(drafts: Sequence[Draft], taken: Collection[str] = ()) -> list[dict[str
                 "created_at": now,
             }
         )
+        if with_origin:
+            origin = draft.origin
+            rows[-1] |= {name: getattr(origin, name) for name in _NO_ORIGIN} if origin else _NO_ORIGIN
     return rows
 
 

@@ -12,10 +12,11 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Integer, Row, String, bindparam, exists, insert, select, update
+from sqlalchemy import Connection, Integer, Row, String, bindparam, exists, insert, or_, select, update
 from sqlalchemy.sql import ColumnElement
 from sqlalchemy.sql.dml import Update
 
+from app.appointments.models import Appointment
 from app.channels.models import ProviderAccount
 from app.contacts import service as contacts
 from app.database import UtcDateTime, given_rows
@@ -89,6 +90,16 @@ def claim(
     return rows
 
 
+def is_of_current_plan() -> ColumnElement[bool]:
+    """That a message belongs to no plan, or to its appointment's present one: nothing of an older one goes out."""
+    current = exists(
+        select(Appointment.id).where(
+            Appointment.id == Message.appointment_id, Appointment.revision == Message.plan_revision
+        )
+    )
+    return or_(Message.appointment_id.is_(None), current)
+
+
 def _claim(dialect: str) -> tuple[Any, Update]:
     given = given_rows(dialect, {"id": String, "attempt_id": String})
     paused = exists(
@@ -116,6 +127,7 @@ def _claim(dialect: str) -> tuple[Any, Update]:
             ~contacts.is_suppressed(Message.workspace_id, Message.channel, Message.to_address),
             ~paused,
             ~twin_in_doubt,
+            is_of_current_plan(),
         )
         .values(
             status=Status.SENDING,

@@ -45,12 +45,25 @@ class Reason(StrEnum):
     CANCELLED_BY_CALLER = "cancelled_by_caller"
     RECURRENCE_PAUSED = "recurrence_paused"
     RECURRENCE_CANCELLED = "recurrence_cancelled"
+    BATCH_CANCELLED = "batch_cancelled"
+    # Of reminders
+    SUPERSEDED = "superseded"
+    APPOINTMENT_CANCELLED = "appointment_cancelled"
+    BOOKED_LATE = "booked_late"
+    AT_APPOINTMENT_TIME = "at_appointment_time"
+    QUIET_HOURS = "quiet_hours"
+    NO_ADDRESS = "no_address"
+    ALREADY_MARKED = "already_marked"
+    MISSING_FIELD = "missing_field"
+    WHATSAPP_WINDOW = "whatsapp_window"
+    CHANNEL_UNAVAILABLE = "channel_unavailable"
+    CAP_REACHED = "cap_reached"
 
 
 TRANSITIONS: dict[Status, dict[Status, str]] = {
     Status.SCHEDULED: {
         Status.SENDING: "a worker claimed it at or after its time",
-        Status.SKIPPED: "its time had passed, or the person had opted out, before any worker sent it",
+        Status.SKIPPED: "something forbade it before any worker sent it: its time had passed, an opt-out, a newer plan",
         Status.CANCELLED: "the caller, a STOP or a paused recurrence called it off before a worker claimed it",
         Status.SENT: "a late report proved that an earlier try, thought lost, had been accepted",
         Status.FAILED: "it was waiting for a retry when its validity ended",

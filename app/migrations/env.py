@@ -6,9 +6,12 @@ from sqlalchemy.sql import sqltypes
 
 # Every table must be known when a migration is generated.
 import app.api.models
+import app.appointments.models
 import app.channels.models
 import app.contacts.models
+import app.message_templates.models
 import app.messages.models
+import app.reminders.models
 import app.workspaces.models  # noqa: F401
 from app.database import UtcDateTime, db
 

@@ -3,11 +3,11 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Boolean, ForeignKey, Index, Integer, LargeBinary, String, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, ForeignKey, Index, Integer, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app import clock
-from app.database import Base
+from app.database import Base, NullableJson
 from app.ids import new_id
 
 
@@ -20,7 +20,7 @@ class Workspace(Base):
     name: Mapped[str] = mapped_column(String(200))
     timezone: Mapped[str] = mapped_column(String(64), default="UTC")
     """IANA name; times are shown in it."""
-    default_sender: Mapped[str | None] = mapped_column(String(64))
+    default_sender: Mapped[str | None] = mapped_column(String(320))
     on_unknown: Mapped[str] = mapped_column(String(8), default="resend")
     """What happens to a message whose fate the provider's log does not tell: ``resend`` or ``hold``."""
     region: Mapped[str | None] = mapped_column(String(16))
@@ -54,7 +54,7 @@ class Sender(Base):
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
     workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id", ondelete="CASCADE"))
     channel: Mapped[str] = mapped_column(String(16))
-    address: Mapped[str] = mapped_column(String(64))
+    address: Mapped[str] = mapped_column(String(320))
     rate: Mapped[int | None] = mapped_column(Integer)
     """Segments a second; None takes the installation's default."""
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
@@ -84,3 +84,37 @@ class Membership(Base):
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
     workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id", ondelete="CASCADE"), primary_key=True)
     role: Mapped[str] = mapped_column(String(16), default="owner")
+
+
+class Usage(Base):
+    """What a workspace with caps has used up in a day or a month, counted before it is spent."""
+
+    __tablename__ = "usage"
+
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id", ondelete="CASCADE"), primary_key=True)
+    period: Mapped[str] = mapped_column(String(10), primary_key=True)
+    """``2026-05-11`` or ``2026-05``, in the workspace's zone."""
+    segments: Mapped[int] = mapped_column(Integer, default=0)
+    spend: Mapped[int] = mapped_column(BigInteger, default=0)
+    """In millionths of the workspace's currency."""
+    warned_at: Mapped[datetime | None]
+    """When 80 % of a cap was passed."""
+
+
+class AuditEntry(Base):
+    """Who changed what. Append only."""
+
+    __tablename__ = "audit_log"
+    __table_args__ = (Index("ix_audit_log_workspace", "workspace_id", "at", "id"),)
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    workspace_id: Mapped[str | None] = mapped_column(ForeignKey("workspaces.id", ondelete="CASCADE"))
+    actor: Mapped[str] = mapped_column(String(254))
+    """``key:bh_abcde``, a user's email, ``contact`` or ``system``."""
+    action: Mapped[str] = mapped_column(String(64))
+    """A verb and its object: ``settings.changed``, ``cap.warned``."""
+    subject: Mapped[str] = mapped_column(String(128), default="")
+    """The id of what was changed."""
+    before: Mapped[dict[str, Any] | None] = mapped_column(NullableJson)
+    after: Mapped[dict[str, Any] | None] = mapped_column(NullableJson)
+    at: Mapped[datetime] = mapped_column(default=clock.now)

@@ -10,6 +10,7 @@ from app.channels.base import FailureKind
 from app.channels.models import ProviderAccount
 from app.messages.reconcile import SETTLED_REFUSALS
 from app.messages.states import PROVIDER_RANK, Reason, Status
+from app.messages.words import REASON
 
 NOW = datetime(2026, 5, 11, 12, 0, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -17,7 +18,7 @@ BERLIN = ZoneInfo("Europe/Berlin")
 
 def test_every_status_and_reason_has_words() -> None:
     assert set(words.STATUS) == set(Status)
-    assert set(words.REASON) == set(Reason)
+    assert set(REASON) == set(Reason)
 
 
 def test_every_outcome_of_a_try_has_words() -> None:
