@@ -100,6 +100,8 @@ class Settings(BaseSettings):
     twilio_messaging_service_sid: str | None = None
     twilio_api_base_url: str = TWILIO_API
     twilio_timeout_s: float = Field(10.0, gt=0, le=60)
+    whatsapp_from_number: str | None = None
+    email_from: str | None = None
     phone_strictness: Literal["e164", "possible", "valid"] = "e164"
     sender_rate: float = Field(0, ge=0, le=10_000, allow_inf_nan=False)
 
@@ -169,6 +171,17 @@ class Settings(BaseSettings):
             raise ValueError("must be a phone number in E.164 form, such as +61400000549")
         return value
 
+    @field_validator("whatsapp_from_number")
+    @classmethod
+    def _whatsapp_sender(cls, value: str | None) -> str | None:
+        """Seed 004 writes it without ``whatsapp:``."""
+        if value is None:
+            return None
+        number = value.removeprefix("whatsapp:")
+        if not re.fullmatch(r"\+[1-9][0-9]{1,14}", number):
+            raise ValueError("must be a phone number in E.164 form, such as +61400000549")
+        return f"whatsapp:{number}"
+
     @field_validator("sender_rate")
     @classmethod
     def _rate(cls, value: float) -> float:
@@ -176,7 +189,7 @@ class Settings(BaseSettings):
             raise ValueError("must be 0 (no pacing) or at least 0.01 segments a second")
         return value
 
-    @field_validator("admin_email")
+    @field_validator("admin_email", "email_from")
     @classmethod
     def _email(cls, value: str | None) -> str | None:
         if value is not None and not re.fullmatch(r"[^@\s]+@[^@\s]+", value):
@@ -248,6 +261,12 @@ class Settings(BaseSettings):
     def provider_account(self) -> str:
         """The account that sends, as pausing and metrics know it."""
         return f"twilio:{self.twilio_account_sid}" if self.sms_provider == "twilio" else "sandbox"
+
+    def shared_sender(self, channel: str) -> str | None:
+        """The installation's own sender of a channel, which every workspace may use."""
+        return {"sms": self.twilio_from_number, "whatsapp": self.whatsapp_from_number, "email": self.email_from}[
+            channel
+        ]
 
     def load_secret_key(self) -> str:
         """``SECRET_KEY``, else one that is made once and kept in ``VAR_DIR`` for its owner only."""

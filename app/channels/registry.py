@@ -34,3 +34,11 @@ def _make() -> Provider:
         base_url=chosen.twilio_api_base_url,
         timeout_s=chosen.twilio_timeout_s,
     )
+
+
+def available_channels() -> frozenset[str]:
+    """The channels that this installation can send through."""
+    chosen = settings()
+    return frozenset(
+        channel for channel in ("sms", "whatsapp", "email") if channel != "email" or chosen.sms_provider == "sandbox"
+    )

@@ -6,8 +6,9 @@ from sqlalchemy import delete, exists, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.sql import ColumnElement
 
-from app.contacts.models import Suppression
+from app.contacts.models import Contact, Suppression
 from app.database import insert_ignore
+from app.ids import new_id
 
 SqlText = ColumnElement[str] | InstrumentedAttribute[str] | str
 
@@ -45,3 +46,44 @@ def is_suppressed(
             Suppression.address == address,
         )
     )
+
+
+def find_or_create(
+    session: Session,
+    workspace_id: str,
+    *,
+    phone: str | None,
+    email: str | None,
+    name: str | None = None,
+    first_name: str | None = None,
+    last_name: str | None = None,
+    public_id: str | None = None,
+) -> Contact:
+    """The person with this number or, failing that, this address; a new contact where there is none."""
+    found = _find(session, workspace_id, phone, email)
+    if found is not None:
+        return found
+    first, _, last = (name or "").partition(" ")
+    row_id = new_id()
+    row = {
+        "id": row_id,
+        "workspace_id": workspace_id,
+        "public_id": public_id or f"contact_{row_id}",
+        "first_name": first_name or first,
+        "last_name": last_name or last,
+        "phone": phone,
+        "email": email,
+    }
+    insert_ignore(session, Contact, [row], returning=Contact.id)
+    return (
+        session.get(Contact, row_id) or _find(session, workspace_id, phone, email) or session.get_one(Contact, row_id)
+    )
+
+
+def _find(session: Session, workspace_id: str, phone: str | None, email: str | None) -> Contact | None:
+    for column, value in ((Contact.phone, phone), (Contact.email, email)):
+        if value is not None:
+            found = session.scalar(select(Contact).where(Contact.workspace_id == workspace_id, column == value))
+            if found is not None:
+                return found
+    return None

@@ -16,7 +16,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from app import clock, ids, metrics, queue
-from app.channels.phone import channel_of, check_address
+from app.channels.phone import WHATSAPP, channel_of, check_address
 from app.channels.segments import count_segments
 from app.database import insert_ignore, writing
 from app.errors import Conflict, NotFound, invalid_field
@@ -31,6 +31,10 @@ from app.workspaces.models import Workspace
 from app.workspaces.service import Key
 
 DEFAULT_VALIDITY = timedelta(hours=4)
+INSERT_BATCH = 500
+SANDBOX_NUMBER = "+15005550006"
+"""Twilio's own number for tests (twilio.com/docs/iam/test-credentials)."""
+SANDBOX_EMAIL = "reminders@sandbox.invalid"
 MAX_AHEAD = timedelta(days=731)
 """Two years; a message for a later time is a typing error."""
 
@@ -71,6 +75,8 @@ class Draft:
     reference: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     job_id: str | None = None
+    channel: str | None = None
+    """None is the address's; one that will not be sent may have none."""
     retry_policy: str = "default"
     recurrence_id: str | None = None
     occurrence_key: str | None = None
@@ -117,26 +123,39 @@ class SenderBook:
         Raises:
             Invalid: ``fromNumber`` is missing, not the workspace's, or of another channel than ``to``.
         """
-        config = self._config
-        sender = requested or self._workspace.default_sender or self._only_sender(to) or config.twilio_from_number
+        config, channel = self._config, channel_of(to)
+        sender = requested or self._default(channel) or self._only_sender(channel) or config.shared_sender(channel)
+        if sender is None and channel == "sms":
+            sender = config.twilio_messaging_service_sid
+            if sender is not None:
+                return sender
+        if sender is None and config.sms_provider == "sandbox":
+            sender = self._sandbox_sender(channel)
         if sender is None:
-            if config.twilio_messaging_service_sid:
-                return config.twilio_messaging_service_sid
-            raise invalid_field("fromNumber", "is required: this workspace has no default sender")
-        if channel_of(sender) != channel_of(to):
+            raise invalid_field("fromNumber", f"is required: this workspace has no default sender for {channel}")
+        if channel_of(sender) != channel:
             raise invalid_field("fromNumber", "must be a whatsapp: address if and only if `to` is one")
-        if sender not in self._allowed and sender != config.twilio_from_number:
+        if sender not in self._allowed and sender != config.shared_sender(channel):
             if config.sms_provider != "sandbox":
                 raise invalid_field("fromNumber", "is not one of this workspace's senders")
             # The sandbox takes any number, and remembers it so that replies find their workspace.
-            workspaces.add_sender(self._session, self._workspace.id, channel_of(sender), sender)
+            workspaces.add_sender(self._session, self._workspace.id, channel, sender)
             self._allowed.add(sender)
         return sender
 
-    def _only_sender(self, to: str) -> str | None:
+    def _default(self, channel: str) -> str | None:
+        default = self._workspace.default_sender
+        return default if default and channel_of(default) == channel else None
+
+    def _only_sender(self, channel: str) -> str | None:
         """Where a workspace has just one sender of the channel, there is nothing to choose."""
-        fitting = [address for address in self._allowed if channel_of(address) == channel_of(to)]
+        fitting = [address for address in self._allowed if channel_of(address) == channel]
         return fitting[0] if len(fitting) == 1 else None
+
+    def _sandbox_sender(self, channel: str) -> str | None:
+        """The test carrier needs no account for WhatsApp and email, so it has a sender for each."""
+        number = self._default("sms") or self._only_sender("sms") or self._config.shared_sender("sms")
+        return {"whatsapp": f"{WHATSAPP}{number or SANDBOX_NUMBER}", "email": SANDBOX_EMAIL}.get(channel)
 
 
 def check_recipient(to: str) -> None:
@@ -194,6 +213,15 @@ def store_occurrences(session: Session, drafts: Sequence[Draft]) -> list[Stored]
     return _stored([row for row in rows if row["id"] in new and row["status"] == Status.SCHEDULED])
 
 
+def store_missing(session: Session, drafts: Sequence[Draft]) -> list[Stored]:
+    """Write those drafts whose job id is not there yet, all of which have one; returns those that wait to be sent."""
+    rows = _rows(drafts)
+    new: set[str] = set()
+    for start in range(0, len(rows), INSERT_BATCH):
+        new.update(insert_ignore(session, Message, rows[start : start + INSERT_BATCH], returning=Message.id))
+    return _stored([row for row in rows if row["id"] in new and row["status"] == Status.SCHEDULED])
+
+
 def _stored(rows: Sequence[dict[str, Any]]) -> list[Stored]:
     return [Stored(row["id"], row["job_id"], row["channel"], row["due_at"], row["due_text"]) for row in rows]
 
@@ -212,7 +240,7 @@ def _rows(drafts: Sequence[Draft], taken: Collection[str] = ()) -> list[dict[str
                 "id": row_id,
                 "workspace_id": draft.workspace_id,
                 "job_id": keyed or ids.job_id(row_id),
-                "channel": channel_of(draft.to),
+                "channel": draft.channel or channel_of(draft.to),
                 "to_address": draft.to,
                 "from_address": draft.sender,
                 "body": draft.body,

@@ -5,6 +5,7 @@ Every UPDATE that changes a status goes through a `Transition`, so an arrow that
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Literal
 
 
 class Status(StrEnum):
@@ -153,3 +154,15 @@ def message_status(status: Status) -> str:
     if status in ACCEPTED:
         return status.value
     return "failed" if status in (Status.FAILED, Status.SKIPPED) else "pending"
+
+
+ReminderState = Literal["waiting", "active", "completed", "failed", "delayed"]
+
+
+def reminder_state(status: Status, scheduled_at: datetime, now: datetime) -> ReminderState:
+    """The word of seed 004's queue. A cancelled one is not in it any more: nobody asks for its word."""
+    if status is Status.SCHEDULED:
+        return "delayed" if scheduled_at > now else "waiting"
+    if status in IN_FLIGHT:
+        return "active"
+    return "completed" if status in ACCEPTED else "failed"

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import redis
+from flask import current_app
 from sqlalchemy import select, update
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -25,18 +26,29 @@ INTERVAL_S = 5.0
 BATCH = 1000
 """What one chore looks at: a bound on its length; the earliest come first, and the next sweep goes on."""
 
+Chore = Callable[[datetime], object]
+
+_seldom: dict[Chore, timedelta] = {}
+_LAST_RUNS = "bellhop.sweep"
+
 log = get_logger(__name__)
+
+
+def every(interval: timedelta, chore: Chore) -> None:
+    """From now on the sweep also runs a chore of a higher package, at its start and once in an interval."""
+    _seldom[chore] = interval
 
 
 def sweep() -> None:
     """All chores, once. A failing one is reported and does not keep the others from running."""
-    chores: tuple[Callable[[datetime], object], ...] = (
+    chores: tuple[Chore, ...] = (
         release_expired_leases,
         recurring.materialise_all,
         pacing.hand_out_turns,
         start_checks,
         start_probe,
         idempotency.prune,
+        *_seldom_due(clock.now()),
     )
     for chore in chores:
         try:
@@ -47,6 +59,14 @@ def sweep() -> None:
         except Exception:  # a defect in one chore must neither stop the others nor end the sweep until the next start
             metrics.errors.inc("sweep")
             log.exception("sweep chore failed unexpectedly", chore=chore.__name__)
+
+
+def _seldom_due(now: datetime) -> list[Chore]:
+    """A chore that fails is tried again when its interval is over, as seed 003 has it for its cron."""
+    last: dict[Chore, datetime] = current_app.extensions.setdefault(_LAST_RUNS, {})
+    due = [chore for chore, interval in _seldom.items() if chore not in last or now - last[chore] >= interval]
+    last.update(dict.fromkeys(due, now))
+    return due
 
 
 def release_expired_leases(now: datetime) -> int:

@@ -1,0 +1,114 @@
+"""What a new plan does to the reminders of the old one: a pure decision, made once per reminder type and channel.
+
+A reminder that has gone out stays as it is. Where its time has moved since, the person is reminded again, for it was
+of another time (complaint of every booking tool that does not). Nothing that has not gone out keeps its old time.
+"""
+
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from app.messages.states import ACCEPTED, IN_FLIGHT, Reason, Status
+from app.reminders.planner import Planned
+
+
+@dataclass(frozen=True, slots=True)
+class Existing:
+    """A reminder of the present plan as it stands in the database."""
+
+    id: str
+    job_id: str
+    reminder_type: str
+    channel: str
+    to_address: str
+    status: Status
+    planned_for: datetime
+    """The time that the rule gave it, before quiet hours and the like."""
+    due_at: datetime
+    revision: int
+    plan_revision: int
+
+
+@dataclass(slots=True)
+class Changes:
+    """Lists of what to do; every reminder of either plan is in exactly one of them."""
+
+    kept: list[Existing] = field(default_factory=list)
+    """Nothing changes but the plan that they belong to; those that are over are among them."""
+    moved: list[tuple[Existing, Planned]] = field(default_factory=list)
+    dropped: list[tuple[Existing, Planned | None]] = field(default_factory=list)
+    """They wait and must not go out: with the reason that the plan gives, or because it has them no more."""
+    sent: list[Existing] = field(default_factory=list)
+    """They have gone out, and need not again."""
+    fenced: list[Existing] = field(default_factory=list)
+    """They are on their way with the old plan's text: whatever comes of this try, there is no further one."""
+    added: list[Planned] = field(default_factory=list)
+    replaced: list[Existing] = field(default_factory=list)
+    """They are over, and an added one takes their name."""
+    recorded: list[Planned] = field(default_factory=list)
+    """They will not be sent, and say why."""
+
+
+def match(
+    existing: Iterable[Existing],
+    planned: Sequence[Planned],
+    addresses: Mapping[str, str | None],
+    once: Container[str],
+    now: datetime,
+) -> Changes:
+    """Compare the old plan's reminders with the new plan.
+
+    ``addresses``: the person's, by channel. ``once``: the reminder types that are about the booking and not about the
+    time (the confirmation), which are not sent again when the time moves.
+    """
+    wanted = {(one.reminder_type, one.channel): one for one in planned}
+    changes = Changes()
+    for row in existing:
+        one = wanted.pop((row.reminder_type, row.channel), None)
+        if row.status is Status.SCHEDULED:
+            _settle_waiting(changes, row, one, addresses.get(row.channel), now)
+        else:
+            _settle_begun(changes, row, one, row.reminder_type in once)
+    for one in wanted.values():
+        (changes.added if one.reason is None else changes.recorded).append(one)
+    return changes
+
+
+def _settle_waiting(
+    changes: Changes, row: Existing, planned: Planned | None, address: str | None, now: datetime
+) -> None:
+    if planned is None:
+        changes.dropped.append((row, planned))
+        return
+    # It is due and has not gone out yet, for whatever reason: for the planner its time has passed.
+    waits_for_a_worker = planned.planned_for == row.planned_for and row.due_at <= now
+    if planned.reason is not None and not (waits_for_a_worker and planned.reason is Reason.BOOKED_LATE):
+        changes.dropped.append((row, planned))
+    elif address == row.to_address and (planned.due_at == row.due_at or waits_for_a_worker):
+        changes.kept.append(row)
+    else:
+        changes.moved.append((row, planned))
+
+
+def _settle_begun(changes: Changes, row: Existing, planned: Planned | None, once: bool) -> None:
+    """Of a reminder that was tried, or is over: a new one where the time is another one now."""
+    skipped = row.status is Status.SKIPPED
+    if (
+        planned is not None
+        and planned.reason is None
+        and not once
+        and (skipped or planned.planned_for != row.planned_for)
+    ):
+        changes.added.append(planned)
+        changes.replaced.append(row)
+    if row.status in IN_FLIGHT:
+        changes.fenced.append(row)
+    elif row.status in ACCEPTED:
+        changes.sent.append(row)
+    elif row not in changes.replaced:
+        changes.kept.append(row)
+
+
+def reason_of(planned: Planned | None) -> Reason:
+    """Why a reminder that waited is dropped."""
+    return planned.reason if planned is not None and planned.reason is not None else Reason.SUPERSEDED
