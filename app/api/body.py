@@ -6,7 +6,7 @@ surrogate, and not nest deeper than 32 levels. pydantic's own error texts never 
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from typing import Any, ClassVar, NoReturn, TypeVar
 
 from flask import request
@@ -36,6 +36,8 @@ class ApiModel(BaseModel):
 
     judged_apart: ClassVar[frozenset[str]] = frozenset()
     """Outside names of fields whose items are validated one by one: what is wrong in there is not said of the whole."""
+    inlined: ClassVar[frozenset[str]] = frozenset()
+    """Outside names of fields whose content may also stand in the body itself: then errors are named as it is there."""
 
 
 M = TypeVar("M", bound=ApiModel)
@@ -189,7 +191,7 @@ def validate(model: type[M], value: Any) -> M:
     try:
         return model.model_validate(value, by_alias=True, by_name=False)
     except ValidationError as error:
-        raise from_validation(error) from None
+        raise from_validation(error, model.inlined - value.keys()) from None
 
 
 def about(fields: Sequence[str], message: str) -> PydanticCustomError:
@@ -197,11 +199,12 @@ def about(fields: Sequence[str], message: str) -> PydanticCustomError:
     return PydanticCustomError(_ABOUT, message, {"fields": list(fields)})
 
 
-def from_validation(error: ValidationError) -> Invalid:
+def from_validation(error: ValidationError, inlined: Set[str] = frozenset()) -> Invalid:
     """A pydantic error in the API's own form."""
     fields: dict[str, list[str]] = {}
     for item in error.errors(include_url=False, include_input=False):
-        path = ".".join(str(part) for part in item["loc"])[:200] or "body"
+        parts = item["loc"][1:] if item["loc"] and item["loc"][0] in inlined else item["loc"]
+        path = ".".join(str(part) for part in parts)[:200] or "body"
         text = "is not a known field" if item["type"] == "extra_forbidden" else _sentence(item["msg"])
         for name in item["ctx"]["fields"] if item["type"] == _ABOUT else [path]:
             fields.setdefault(name, []).append(text)

@@ -48,6 +48,7 @@ class Trigger(ApiModel):
     """The task's payload, flat as seed 000 posts it, or with ``options`` beside it."""
 
     model_config = ConfigDict(json_schema_extra=example(examples.TRIGGER))
+    inlined = frozenset({"payload"})
 
     payload: Payload
     options: Options = Field(default_factory=Options)
