@@ -221,6 +221,12 @@ def _apply(
 ) -> Diff:
     diff = Diff()
     _bump(session, appointment, [*changes.kept, *(row for row in changes.sent if row not in changes.replaced)])
+    for row, planned in changes.waiting:
+        session.execute(
+            update(Message)
+            .where(Message.id == row.id, Message.status == Status.SCHEDULED)
+            .values(plan_revision=appointment.revision, valid_until=planned.valid_until, plan=explanation(planned))
+        )
     for row, planned in changes.moved:
         _move(session, planner, appointment, row, planned, diff, now)
     for row, dropped in changes.dropped:
