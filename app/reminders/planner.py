@@ -136,6 +136,9 @@ def plan(facts: Facts, policy: Policy, preferences: Preferences, now: datetime) 
     Raises:
         Invalid: naming ``policy``, if it makes more than `MAX_REMINDERS`.
     """
+    # In a zone, Python's own sums keep the wall time: they would make every length of time one of the clock.
+    now = now.astimezone(UTC)
+    facts = replace(facts, starts_at=facts.starts_at.astimezone(UTC), booked_at=facts.booked_at.astimezone(UTC))
     planned: list[Planned] = []
     rivals: list[tuple[int, _Rank]] = []
     for place, rule in enumerate(policy.rules):
@@ -353,7 +356,7 @@ def shifted(at: datetime, offset: Offset, zone: ZoneInfo, times: int) -> datetim
     had not yet changed, which is the same distance after the gap (RFC 5545, 3.3.5).
     """
     if offset.clock == "elapsed":
-        return at + offset.length * times
+        return at.astimezone(UTC) + offset.length * times
     local = at.astimezone(zone).replace(tzinfo=None) + offset.length * times
     return local.replace(tzinfo=zone, fold=0).astimezone(UTC)
 
