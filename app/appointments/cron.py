@@ -130,9 +130,13 @@ def _missing(
             if planned.reminder_type in once or (appointment.id, planned.reminder_type, planned.channel) in known:
                 continue
             drafts.append(planner.draft(appointment, planned))
-    stored = messages.store_missing(session, drafts)
+    # Whoever makes a plan holds the appointment, so what is not there now will not be there in a moment.
+    taken = messages.taken_job_ids(session, drafts)
+    drafts = [draft for draft in drafts if draft.job_id not in taken]
+    stored = messages.store(session, drafts, names_are_free=True)
     appointments = {draft.job_id: draft.origin.appointment_id or "" for draft in drafts if draft.origin}
-    return [(one, appointments[one.job_id]) for one in stored]
+    sendable = {draft.job_id for draft in drafts if draft.skipped is None}
+    return [(one, appointments[one.job_id]) for one in stored if one.job_id in sendable]
 
 
 def _known(session: Session, appointment_ids: Sequence[str]) -> set[tuple[str, str, str]]:

@@ -55,6 +55,8 @@ class Diff:
     added: list[Entry] = field(default_factory=list)
     cancelled: list[Entry] = field(default_factory=list)
     already_sent: list[Entry] = field(default_factory=list)
+    written: list[tuple[Stored, Draft]] = field(default_factory=list)
+    """The rows of a first plan: all that there is to show of it."""
     stored: list[Stored] = field(default_factory=list)
     nudges: list[queue.Nudge] = field(default_factory=list)
     dropped_jobs: list[str] = field(default_factory=list)
@@ -188,8 +190,12 @@ def first_plan(session: Session, planner: Planner, appointment: Appointment, con
     marked = tracker.marked_types(session, appointment.workspace_id, [appointment.public_id])
     planned = planner.plan(appointment, contact, now, marked.get(appointment.public_id, ()))
     drafts = [planner.draft(appointment, one) for one in planned]
-    stored = messages.store(session, drafts)
-    return Diff(added=[_entry(one) for one in planned if one.reason is None], stored=_sendable(stored, drafts))
+    stored = messages.store(session, drafts, names_are_free=True)
+    return Diff(
+        added=[_entry(one) for one in planned if one.reason is None],
+        written=list(zip(stored, drafts, strict=True)),
+        stored=_sendable(stored, drafts),
+    )
 
 
 def replan(session: Session, planner: Planner, appointment: Appointment, contact: Contact, now: datetime) -> Diff:

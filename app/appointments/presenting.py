@@ -11,9 +11,11 @@ from app import clock
 from app.appointments import schemas, service
 from app.appointments.models import Appointment
 from app.appointments.planning import Diff, Entry
+from app.appointments.service import Booked
 from app.contacts.models import Contact
 from app.ids import message_id
 from app.messages.models import Message
+from app.messages.service import Draft, Stored
 from app.messages.states import Status, reminder_state
 from app.reminders.policy import outside_name
 from app.workspaces.models import Workspace
@@ -46,9 +48,39 @@ def reminder(message: Message, now: datetime) -> schemas.ReminderView:
     )
 
 
-def appointment(session: Session, row: Appointment, contact: Contact) -> dict[str, Any]:
+def _written(stored: Stored, draft: Draft, now: datetime) -> schemas.ReminderView:
+    """A reminder that was planned in this very transaction."""
+    status = Status.SKIPPED if draft.skipped else Status.SCHEDULED
+    return schemas.ReminderView(
+        job_id=stored.job_id,
+        message_id=message_id(stored.id),
+        reminder_type=outside_name((draft.origin.reminder_type if draft.origin else None) or ""),
+        channel=stored.channel,
+        state=reminder_state(status, draft.due_at, now),
+        status=status,
+        scheduled_for=utc_text(draft.due_at),
+        valid_until=utc_text(draft.valid_until),
+        sent_at=None,
+        reason=draft.skipped,
+    )
+
+
+def booked(session: Session, result: Booked) -> schemas.Changed:
+    """An appointment after a change. A first plan is shown as it was written, without reading it back."""
+    now = clock.now()
+    written = sorted(result.diff.written, key=lambda pair: (pair[1].due_at, pair[0].job_id))
+    reminders = [_written(stored, draft, now) for stored, draft in written] or None
+    shown = appointment(session, result.appointment, result.contact, reminders)
+    return schemas.Changed(**shown, **diff(result.diff))
+
+
+def appointment(
+    session: Session, row: Appointment, contact: Contact, reminders: list[schemas.ReminderView] | None = None
+) -> dict[str, Any]:
     """An appointment with its plan: the fields of `schemas.AppointmentView`."""
     now = clock.now()
+    if reminders is None:
+        reminders = [reminder(message, now) for message in service.reminders_of(session, row)]
     zone = ZoneInfo(row.timezone or session.get_one(Workspace, row.workspace_id).timezone)
     local = row.starts_at.astimezone(zone)
     return {
@@ -76,7 +108,7 @@ def appointment(session: Session, row: Appointment, contact: Contact) -> dict[st
         "created_at": utc_text(row.created_at),
         "updated_at": utc_text(row.updated_at),
         "cancelled_at": utc_text(row.cancelled_at) if row.cancelled_at else None,
-        "reminders": [reminder(message, now) for message in service.reminders_of(session, row)],
+        "reminders": reminders,
     }
 
 

@@ -205,9 +205,7 @@ def _committed(work: Any) -> Outcome:
 
 
 def _outcome(session: Session, booked: Booked) -> Outcome:
-    shown = presenting.appointment(session, booked.appointment, booked.contact)
-    answer = schemas.Changed(**shown, **presenting.diff(booked.diff))
-    return Outcome(dump(answer), booked.diff.announce)
+    return Outcome(dump(presenting.booked(session, booked)), booked.diff.announce)
 
 
 def _start(session: Session, workspace_id: str, payload: Any) -> tuple[datetime, str]:

@@ -31,7 +31,6 @@ from app.workspaces.models import Workspace
 from app.workspaces.service import Key
 
 DEFAULT_VALIDITY = timedelta(hours=4)
-INSERT_BATCH = 500
 SANDBOX_NUMBER = "+15005550006"
 """Twilio's own number for tests (twilio.com/docs/iam/test-credentials)."""
 SANDBOX_EMAIL = "reminders@sandbox.invalid"
@@ -191,9 +190,12 @@ def content_hash(body: str, media_urls: Sequence[str]) -> str:
     return hashlib.sha256("\0".join((body, *media_urls)).encode()).hexdigest()[:32]
 
 
-def store(session: Session, drafts: Sequence[Draft]) -> list[Stored]:
-    """Write drafts as rows, all in one statement."""
-    rows = _rows(drafts, _taken_job_ids(session, drafts))
+def store(session: Session, drafts: Sequence[Draft], *, names_are_free: bool = False) -> list[Stored]:
+    """Write drafts as rows, all in one statement.
+
+    ``names_are_free``: the caller holds what no other could take their job ids without.
+    """
+    rows = _rows(drafts, () if names_are_free else taken_job_ids(session, drafts))
     insert_rows(session, Message, rows)
     return _stored(rows)
 
@@ -208,17 +210,8 @@ def store_quickly(key: Key, draft: Draft, *, sender_was_named: bool) -> list[Sto
 
 def store_occurrences(session: Session, drafts: Sequence[Draft]) -> list[Stored]:
     """Write occurrences of a recurrence; those that have their row already are left alone (the unique key decides)."""
-    rows = _rows(drafts, _taken_job_ids(session, drafts))
+    rows = _rows(drafts, taken_job_ids(session, drafts))
     new = set(insert_ignore(session, Message, rows, returning=Message.id)) if rows else set()
-    return _stored([row for row in rows if row["id"] in new and row["status"] == Status.SCHEDULED])
-
-
-def store_missing(session: Session, drafts: Sequence[Draft]) -> list[Stored]:
-    """Write those drafts whose job id is not there yet, all of which have one; returns those that wait to be sent."""
-    rows = _rows(drafts)
-    new: set[str] = set()
-    for start in range(0, len(rows), INSERT_BATCH):
-        new.update(insert_ignore(session, Message, rows[start : start + INSERT_BATCH], returning=Message.id))
     return _stored([row for row in rows if row["id"] in new and row["status"] == Status.SCHEDULED])
 
 
@@ -268,7 +261,8 @@ def _rows(drafts: Sequence[Draft], taken: Collection[str] = ()) -> list[dict[str
     return rows
 
 
-def _taken_job_ids(session: Session, drafts: Sequence[Draft]) -> set[str]:
+def taken_job_ids(session: Session, drafts: Sequence[Draft]) -> set[str]:
+    """Which of the drafts' job ids are in use already; all of them are of one workspace."""
     keyed = [draft.job_id for draft in drafts if draft.job_id]
     if not keyed:
         return set()

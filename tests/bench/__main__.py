@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
-from tests.bench import accept, horizon, recovery, sending
+from tests.bench import accept, horizon, plans, recovery, sending
 from tests.bench.provider import BenchProvider, bench_provider
 from tests.bench.report import Figure, at_most, beside, machine, ratio, table
 from tests.bench.sending import Run
@@ -155,6 +155,35 @@ def losses(_provider: BenchProvider, runs: int) -> list[Figure]:
     ]
 
 
+def planning(_provider: BenchProvider, runs: int) -> list[Figure]:
+    """A booking with three rules on two channels beside one message; the cron over 10,000 meetings, twice."""
+    figures = []
+    for database in ("postgresql", "sqlite"):
+        found = [plans.costs(database) for _ in range(runs)]
+        keyed = ratio([one.known for one in found], [one.keyed for one in found])
+        quick = ratio([one.known for one in found], [one.quick for one in found])
+        ms = {name: median(getattr(one, name) for one in found) for name in ("quick", "keyed", "booking", "known")}
+        figures += [
+            Figure(
+                f"a booking with six reminders, {database}, beside a message with an Idempotency-Key",
+                f"{ms['known']:.2f} ms (new person: {ms['booking']:.2f})",
+                f"{ms['keyed']:.2f} ms",
+                f"{keyed:.1f}x",
+                "≤ 3x",
+                keyed <= 3,
+            ),
+            Figure("… beside one on the quick path", "", f"{ms['quick']:.2f} ms", f"{quick:.1f}x", "≤ 3x", quick <= 3),
+        ]
+    crons = [plans.cron_over(10_000) for _ in range(runs)]
+    again = max(one.second_rows for one in crons)
+    return [
+        *figures,
+        at_most("cron over 10,000 meetings that nobody planned", [one.first_s for one in crons], 10, "s"),
+        at_most("… again", [one.second_s for one in crons], 10, "s"),
+        Figure("… reminders made: first, again", f"{crons[0].first_rows:,}, {again:,}", "", "", "…, 0", again == 0),
+    ]
+
+
 def _rates(runs: Sequence[Run]) -> list[float]:
     return [run.rate for run in runs]
 
@@ -172,6 +201,7 @@ PARTS: dict[str, Part] = {
     "memory": memory,
     "growth": growth,
     "recovery": losses,
+    "plans": planning,
 }
 
 
