@@ -249,7 +249,7 @@ class TestOurAppointments:
         make(world.salon, "/api/appointments", appointment(appointmentDateTime="2026-05-12T12:00:00Z"))
         world.work()
         assert was_sent(world.salon, **self.OURS)
-        response = world.salon.call(
+        response = world.salon.ask(
             "PATCH", "/api/appointments/uuid-123", {"appointmentDateTime": "2026-05-20T12:00:00Z"}
         )
         assert response.status_code == 200

@@ -49,7 +49,7 @@ def read(tenant: Tenant) -> dict[str, Any]:
 
 
 def change(tenant: Tenant, **changes: Any) -> dict[str, Any]:
-    return data_of(tenant.call("PATCH", PATH, changes))
+    return data_of(tenant.ask("PATCH", PATH, changes))
 
 
 def rows() -> int:
@@ -77,11 +77,11 @@ def test_each_can_be_changed_alone_and_the_others_stay(world: World, name: str) 
 
 
 def test_all_can_be_set_at_once_and_what_is_left_out_takes_its_default(world: World) -> None:
-    assert data_of(world.salon.call("PUT", PATH, OTHER)) == OTHER | {
+    assert data_of(world.salon.ask("PUT", PATH, OTHER)) == OTHER | {
         "workspaceId": "ws_salon",
         "updatedAt": "2026-05-11T12:00:00.000+00:00",
     }
-    emptied = data_of(world.salon.call("PUT", PATH, {}))
+    emptied = data_of(world.salon.ask("PUT", PATH, {}))
     assert {**emptied, "updatedAt": None} == DEFAULTS
 
 
@@ -92,7 +92,7 @@ def test_a_policy_by_name_is_kept_as_a_preset_and_null_takes_it_away(world: Worl
 
 
 def test_a_dry_run_says_what_would_be_and_keeps_nothing(world: World) -> None:
-    data = data_of(world.salon.call("PATCH", PATH, {"smsEnabled": False}, X_Dry_Run="true"))
+    data = data_of(world.salon.ask("PATCH", PATH, {"smsEnabled": False}, X_Dry_Run="true"))
     assert (data["smsEnabled"], data["dryRun"]) == (False, True)
     assert rows() == 0
 
@@ -246,7 +246,7 @@ class TestRefused:
     @pytest.mark.parametrize("method", ["PUT", "PATCH"])
     def test_a_hostile_value_is_refused_by_the_name_of_its_field(self, world: World, method: str, field: str) -> None:
         for value in REFUSED[field]:
-            response = world.salon.call(method, PATH, {field: value})
+            response = world.salon.ask(method, PATH, {field: value})
             named = {name.split(".")[0] for name in fields_of(response)}
             assert named == ({"body"} if "\ud800" in field else {field}), ascii(value)[:80]
         assert rows() == 0
@@ -254,19 +254,19 @@ class TestRefused:
     @pytest.mark.parametrize(("value", "field"), NO_POLICY, ids=lambda value: ascii(value)[:40])
     @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
     def test_what_is_wrong_with_a_policy_is_named_by_its_path(self, world: World, value: Any, field: str) -> None:
-        assert fields_of(world.salon.call("PATCH", PATH, {"policy": value})) == {field}
+        assert fields_of(world.salon.ask("PATCH", PATH, {"policy": value})) == {field}
         inner = field.replace("policy", "eventPolicies.cut", 1)
-        assert fields_of(world.salon.call("PATCH", PATH, {"eventPolicies": {"cut": value}})) == {inner}
+        assert fields_of(world.salon.ask("PATCH", PATH, {"eventPolicies": {"cut": value}})) == {inner}
 
     def test_a_change_of_nothing_is_refused(self, world: World) -> None:
-        assert fields_of(world.salon.call("PATCH", PATH, {})) == {"body"}
-        assert fields_of(world.salon.call("PATCH", PATH, {"workspaceId": "ws_salon"})) == {"body"}
+        assert fields_of(world.salon.ask("PATCH", PATH, {})) == {"body"}
+        assert fields_of(world.salon.ask("PATCH", PATH, {"workspaceId": "ws_salon"})) == {"body"}
 
     @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH"])
     def test_another_workspace_s_are_not_found(self, world: World, method: str) -> None:
         change(world.salon, smsEnabled=False)
         body = None if method == "GET" else {"workspaceId": "ws_salon", "smsEnabled": True}
-        response = world.outsider.call(method, f"{PATH}?workspaceId=ws_salon" if body is None else PATH, body)
+        response = world.outsider.ask(method, f"{PATH}?workspaceId=ws_salon" if body is None else PATH, body)
         error_of(response, 404, "not_found")
         assert read(world.salon)["smsEnabled"] is False
 
