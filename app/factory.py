@@ -16,6 +16,7 @@ from app.extensions import init_extensions, migrate
 from app.messages import bulk_views as _bulk_views  # noqa: F401  adds its route to the others
 from app.messages import gauges as _gauges  # noqa: F401  registers them
 from app.messages import reading_views, recurring_views, views
+from app.reminders import settings_views, tracker_views
 from app.settings import Settings, load
 from app.webhooks import sandbox_views
 from app.webhooks import views as webhook_views
@@ -55,6 +56,8 @@ def create_app(settings: Settings | None = None) -> Flask:
         booking_views.blueprint,
         trigger_views.tasks,
         trigger_views.crons,
+        settings_views.blueprint,
+        tracker_views.blueprint,
         sandbox_views.blueprint,
     )
     init_rate_limit(app, settings, api)

@@ -4,7 +4,7 @@ Whoever changes a plan holds the appointment's row, so that there is one plan at
 what waits is moved to it or called off, and what is on its way keeps the old revision: it gets no further try.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -104,7 +104,7 @@ class Planner:
         return {channel: address for channel, address in all_of_them.items() if channel in self._channels}
 
     def plan(
-        self, appointment: Appointment, contact: Contact, now: datetime, marked: Iterable[str] = ()
+        self, appointment: Appointment, contact: Contact, now: datetime, marked: Collection[tuple[str, str]] = ()
     ) -> list[Planned]:
         """The appointment's reminders as they should be now."""
         zone = self.zone_of(appointment)
@@ -117,9 +117,10 @@ class Planner:
             addresses=self.addresses(appointment),
         )
         planned = plan(facts, self.policy_of(appointment), self._settings.preferences, now)
-        marked = frozenset(marked)
         return [
-            one if one.reason or one.reminder_type not in marked else one.skipped(Reason.ALREADY_MARKED)
+            one.skipped(Reason.ALREADY_MARKED)
+            if one.reason is None and tracker.is_marked(marked, one.reminder_type, one.channel)
+            else one
             for one in planned
         ]
 
