@@ -69,16 +69,15 @@ def channel_of(address: str) -> Channel:
 
 
 def country_of(address: str) -> str | None:
-    """The country (ISO 3166-1 alpha-2) of an E.164 number, with ``whatsapp:`` before it or not: the one that gave it out
-    or else the first that has its code. None where there is no such code.
+    """The country (ISO 3166-1 alpha-2) of an E.164 number, with ``whatsapp:`` before it or not: the one that gave it
+    out, or else the first with its code. None where there is no such code.
     """
     try:
         number = phonenumbers.parse(address.removeprefix(WHATSAPP))
     except phonenumbers.NumberParseException:
         return None
-    region: str = phonenumbers.region_code_for_number(number) or phonenumbers.region_code_for_country_code(
-        number.country_code
-    )
+    code = number.country_code or 0
+    region = phonenumbers.region_code_for_number(number) or phonenumbers.region_code_for_country_code(code)
     return region if region in phonenumbers.SUPPORTED_REGIONS else None
 
 

@@ -18,11 +18,16 @@ XSS = ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "'; DROP T
 BAD_TEXTS = ["", " ", "a\0b", "\0", LONG, "\ud800"]
 DAYS = ["", "x", "2026-02-29", "2026-13-01", "2026-5-15", "15.05.2026", "0000-01-01", "0001-01-01", "9999-12-31"]
 DAYS += ["2026-05-10", "2027-05-15", "2026-05-15T10:00", "2026-05-15\n", in_digits("\uff10", "2026-05-15")]
+
+
+def is_bad_number(text: str) -> bool:
+    """Neither empty, nor a good number that is only written with more than the API's numbers have."""
+    return bool(text.strip()) and len(text) < 100 and "234567890" not in re.sub(r"\D", "", text)
+
+
 BAD: dict[str, list[str]] = {
     "name": [*BAD_TEXTS, "Win at evil.com", "https://evil.example", "www.evil", "a@b", "Anna\nBo", "x" * 81],
-    "phone": [
-        one for one in ADDRESSES if isinstance(one, str) and 0 < len(one.strip()) < 5000 and "234567890" not in one
-    ]
+    "phone": [text for text in ADDRESSES if isinstance(text, str) and is_bad_number(text)]
     + ["+12345678901x", "tel:+12345678901", in_digits("\u0660", "015123456789"), "+1 900 555 0123", "0900 1234567"]
     + ["030 12345678", "+33612345678", "+447012345678", "110", "0151 23456789 ext 5", LONG],
     "email": ["x", "a@b", "@example.com", "a b@example.com", "a@example.com\0", "a@example.com\nBcc: b@c.de", LONG],
@@ -234,9 +239,10 @@ def test_pages_are_guarded(world: World) -> None:
     assert client.get(PAGE).headers["X-Frame-Options"] == "DENY"
 
 
-def refused_for(response: Any) -> int:
+def refused_for(response: Any) -> float:
+    """Hours until there is room again; Flask-Limiter takes part of a second off."""
     error_of(response, 429, "rate_limited")
-    return int(response.headers["Retry-After"])
+    return round(int(response.headers["Retry-After"]) / 3600, 2)
 
 
 def test_a_number_and_an_address_are_booked_for_so_often_and_no_more(world: World) -> None:
@@ -245,9 +251,9 @@ def test_a_number_and_an_address_are_booked_for_so_often_and_no_more(world: Worl
     for hour in (9, 10):
         assert send_json(client, time=f"{hour:02}:00", email="anna@example.com").status_code == 201
         world.clock.advance(hours=1)
-    assert refused_for(send_json(client, time="11:00")) == 22 * 3600
-    assert refused_for(send_json(client, time="11:00", phone="+49 151 23456789")) == 22 * 3600
-    assert refused_for(send_json(client, time="11:00", phone="0151 99999999", email="Anna@example.com")) == 22 * 3600
+    assert refused_for(send_json(client, time="11:00")) == 22
+    assert refused_for(send_json(client, time="11:00", phone="+49 151 23456789")) == 22
+    assert refused_for(send_json(client, time="11:00", phone="0151 99999999", email="Anna@example.com")) == 22
     page = send(client, time="11:00")
     assert page.status_code == 429
     assert "Anna Muster" in page.text
@@ -262,7 +268,7 @@ def test_a_workspace_takes_so_many_in_a_day_and_no_more(world: World) -> None:
     client = client_of(world)
     for end in (1, 2):
         assert send_json(client, phone=f"0151 2345678{end}").status_code == 201
-    assert refused_for(send_json(client, phone="0151 23456783")) == 24 * 3600
+    assert refused_for(send_json(client, phone="0151 23456783")) == 24
     assert send_json(client, "/book/ws_outsider").status_code == 201
     assert len(appointments()) == 3
 
