@@ -59,6 +59,14 @@ def test_a_program_books_by_json_and_the_reminders_are_planned(world: World) -> 
     assert f"reminder-24hr-{appointment.public_id}" in plan()
 
 
+def test_nobody_waits_for_the_sending(world: World) -> None:
+    switch_on()
+    assert send_json(client_of(world)).status_code == 201
+    assert world.provider.posted == [], "answered before anything was sent"
+    world.work()
+    assert [message.to for message in world.provider.posted] == [PHONE], "the confirmation, at once"
+
+
 def test_one_time_may_come_in_one_piece(world: World) -> None:
     switch_on()
     client = client_of(world)
