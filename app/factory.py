@@ -10,7 +10,7 @@ from app.api import docs, errors, health
 from app.api.endpoint import LARGE
 from app.api.express import PROBLEM, Express, given_request_id
 from app.api.rate_limit import init_rate_limit
-from app.appointments import booking_views, trigger_views
+from app.appointments import booking_views, form_views, link_views, trigger_views
 from app.appointments import views as appointment_views
 from app.extensions import init_extensions, migrate
 from app.messages import bulk_views as _bulk_views  # noqa: F401  adds its route to the others
@@ -61,8 +61,9 @@ def create_app(settings: Settings | None = None) -> Flask:
         sandbox_views.blueprint,
     )
     init_rate_limit(app, settings, api)
-    for blueprint in (*api, webhook_views.blueprint, health.blueprint, docs.blueprint):
+    for blueprint in (*api, webhook_views.blueprint, health.blueprint, docs.blueprint, link_views.blueprint):
         app.register_blueprint(blueprint)
+    form_views.init_booking_form(app)
     if not settings.rate_limit:
         app.wsgi_app = Express(app)  # type: ignore[method-assign]
     return app

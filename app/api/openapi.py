@@ -12,10 +12,10 @@ from pydantic.alias_generators import to_camel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue, models_json_schema
 
 from app.api import dry_run, idempotency
+from app.api.body import FORM
 from app.api.endpoint import ENDPOINTS, PLAIN_ROUTES, Endpoint, PlainRoute
 from app.api.openapi_components import DESCRIPTION, ERRORS, JSON, components, headers
 
-FORM = "application/x-www-form-urlencoded"
 _PART = re.compile(r"<(?:(?P<kind>\w+)(?:\((?P<arguments>[^)]*)\))?:)?(?P<name>\w+)>")
 _KINDS: dict[str | None, dict[str, Any]] = {"int": {"type": "integer", "minimum": 0}, None: {"type": "string"}}
 R = TypeVar("R", Endpoint, PlainRoute)

@@ -279,6 +279,14 @@ def upgrade() -> None:
         sa.UniqueConstraint("workspace_id", "public_id", name=op.f("uq_appointments_workspace_id_public_id")),
     )
     op.create_index("ix_appointments_contact", "appointments", ["contact_id", "starts_at"], unique=False)
+    op.create_index(
+        "ix_appointments_form",
+        "appointments",
+        ["workspace_id", "created_at"],
+        unique=False,
+        postgresql_where=sa.text("source = 'form'"),
+        sqlite_where=sa.text("source = 'form'"),
+    )
     op.create_index("ix_appointments_start", "appointments", ["starts_at", "status"], unique=False)
     op.create_index("ix_appointments_workspace", "appointments", ["workspace_id", "starts_at", "id"], unique=False)
     op.create_table(
