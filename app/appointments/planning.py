@@ -76,7 +76,7 @@ class Planner:
         self._book = SenderBook(session, workspace_id)
         self._settings = reminder_settings.load(session, workspace_id)
         self._zone = self._book.zone
-        self._channels = registry.providers().channels
+        self._channels = registry.available_channels()
         self._senders: dict[str, str | Reason] = {}
 
     @property
