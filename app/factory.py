@@ -14,10 +14,10 @@ from app.appointments import booking_views, trigger_views
 from app.appointments import views as appointment_views
 from app.extensions import init_extensions, migrate
 from app.messages import bulk_views as _bulk_views  # noqa: F401  adds its route to the others
+from app.messages import channel_views, reading_views, recurring_views, views
 from app.messages import gauges as _gauges  # noqa: F401  registers them
-from app.messages import reading_views, recurring_views, views
 from app.settings import Settings, load
-from app.webhooks import sandbox_views
+from app.webhooks import email_views, sandbox_views
 from app.webhooks import views as webhook_views
 
 
@@ -56,9 +56,10 @@ def create_app(settings: Settings | None = None) -> Flask:
         trigger_views.tasks,
         trigger_views.crons,
         sandbox_views.blueprint,
+        channel_views.blueprint,
     )
     init_rate_limit(app, settings, api)
-    for blueprint in (*api, webhook_views.blueprint, health.blueprint, docs.blueprint):
+    for blueprint in (*api, webhook_views.blueprint, email_views.blueprint, health.blueprint, docs.blueprint):
         app.register_blueprint(blueprint)
     if not settings.rate_limit:
         app.wsgi_app = Express(app)  # type: ignore[method-assign]

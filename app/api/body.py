@@ -67,6 +67,15 @@ def read_json(limit: int) -> Any:
         raise UnsupportedMediaType("JSON is UTF-8 (RFC 8259); leave the charset out.")
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UnsupportedMediaType("Send the body as it is, without a Content-Encoding.")
+    return parse_json(read_bytes(limit))
+
+
+def read_bytes(limit: int) -> bytes:
+    """The request's body as it came; at most ``limit`` bytes.
+
+    Raises:
+        TooLarge: it is longer.
+    """
     # One byte more, because Werkzeug cuts a body of untold length (chunked) off at its limit without a word.
     request.max_content_length = limit + 1
     try:
@@ -75,7 +84,7 @@ def read_json(limit: int) -> Any:
         raw = None
     if raw is None or len(raw) > limit:
         raise TooLarge(f"The body is larger than {limit} bytes.")
-    return parse_json(raw)
+    return raw
 
 
 def parse_json(raw: bytes) -> Any:
