@@ -1,7 +1,8 @@
 """The jobs: load by id, call the application, let it decide."""
 
 from app.channels import accounts
-from app.channels.registry import provider
+from app.channels.registry import providers
+from app.channels.sandbox import SandboxProvider
 from app.messages import delivery
 from app.messages import reconcile as reconciliation
 from app.messages.status import Report, apply_report
@@ -27,14 +28,16 @@ def refresh(message_id: str) -> None:
 
 
 @in_app
-def probe(_account: str) -> None:
+def probe(account: str) -> None:
     """Ask whether a paused provider account works again."""
-    accounts.probe(provider())
+    provider = providers().with_account(account)
+    if provider is not None:
+        accounts.probe(provider)
 
 
 @in_app
 def sandbox_report(provider_message_id: str) -> None:
     """Hand the test carrier's report to the code that takes Twilio's callbacks."""
-    record = provider().fetch(provider_message_id)
+    record = SandboxProvider().fetch(provider_message_id)
     if record is not None:
         apply_report(Report("sandbox", record.provider_message_id, record.status, raw={"source": "sandbox"}))

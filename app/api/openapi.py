@@ -118,6 +118,8 @@ def _plain_operation(route: PlainRoute) -> dict[str, Any]:
         fields = {name: {"type": "string", "description": text} for name, text in route.form.items()}
         schema = {"type": "object", "required": list(fields), "properties": fields}
         operation["requestBody"] = {"required": True, "content": {FORM: {"schema": schema}}}
+    if route.json:
+        operation["requestBody"] = {"required": True, "content": {JSON: {"schema": {"type": route.json}}}}
     operation["responses"] = {
         str(status): {"description": HTTPStatus(status).phrase, **({"content": {kind: {}}} if kind else {})}
         for status, kind in route.answers.items()

@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 
 from app import clock, metrics, queue
 from app.channels import accounts
-from app.channels.base import Accepted, Failure, FailureKind, Provider, SendResult
+from app.channels.base import Accepted, Failure, FailureKind, SendResult
+from app.channels.registry import providers
 from app.contacts import service as contacts
 from app.database import batch, writing
 from app.logs import get_logger
@@ -28,10 +29,18 @@ GIVEN_BACK = "given_back"
 """The outcome of a claim that ended before anything was posted."""
 
 
-def settle(results: Sequence[tuple[Claim, SendResult]], provider: Provider) -> None:
-    """Write down how tries ended, and plan what follows."""
+def settle(results: Sequence[tuple[Claim, SendResult]]) -> None:
+    """Write down how tries ended, and plan what follows; one statement for the acceptances of each provider."""
+    by_provider: dict[str, list[tuple[Claim, SendResult]]] = {}
+    for one in results:
+        by_provider.setdefault(providers().of(one[0].channel).name, []).append(one)
+    for group in by_provider.values():
+        _settle_or_split(group)
+
+
+def _settle_or_split(results: Sequence[tuple[Claim, SendResult]]) -> None:
     try:
-        _settle(results, provider)
+        _settle(results)
     except IntegrityError:
         # While one of these answers was late, a look gave a twin (an equal text to the same person) the record that it
         # names. That message stays in doubt, and its own look finds the twin's record or none; the others are settled.
@@ -40,24 +49,25 @@ def settle(results: Sequence[tuple[Claim, SendResult]], provider: Provider) -> N
             log.warning("the answer's record is another message's", message_id=results[0][0].id)
             return
         for one in results:
-            settle([one], provider)
+            _settle_or_split([one])
 
 
-def _settle(results: Sequence[tuple[Claim, SendResult]], provider: Provider) -> None:
+def _settle(results: Sequence[tuple[Claim, SendResult]]) -> None:
+    """Of one provider, which may have several accounts."""
     now = clock.now()
     accepted = [(claim, result) for claim, result in results if isinstance(result, Accepted)]
     failed = [(claim, result) for claim, result in results if isinstance(result, Failure)]
     if accepted:
-        _settle_accepted(accepted, provider, now)
+        _settle_accepted(accepted, now)
     if failed:
         nudges: list[queue.Nudge] = []
         with writing() as session:
             for claim, failure in failed:
-                nudges += _settle_failure(session, claim, failure, provider, now)
+                nudges += _settle_failure(session, claim, failure, now)
                 _close(session, claim, failure, now)
         queue.try_add(nudges)
     for claim, result in results:
-        _note(claim, result, provider, now)
+        _note(claim, result, providers().of(claim.channel).name, now)
 
 
 def give_back(claims: Sequence[Claim]) -> None:
@@ -76,7 +86,8 @@ def give_back(claims: Sequence[Claim]) -> None:
     queue.try_add(nudges)
 
 
-def _settle_accepted(accepted: Sequence[tuple[Claim, Accepted]], provider: Provider, now: datetime) -> None:
+def _settle_accepted(accepted: Sequence[tuple[Claim, Accepted]], now: datetime) -> None:
+    provider = providers().of(accepted[0][0].channel)
     given = [
         statements.Acceptance(
             attempt_id=claim.attempt_id,
@@ -90,7 +101,7 @@ def _settle_accepted(accepted: Sequence[tuple[Claim, Accepted]], provider: Provi
     ]
     with batch() as connection:
         settled = statements.settle(
-            connection, given, now=now, provider=provider.name, next_check_at=status.first_pull(now)
+            connection, given, now=now, provider=provider.name, next_check_at=status.first_pull(provider.name, now)
         )
     others = [(claim, result) for claim, result in accepted if claim.id not in settled.messages]
     for claim, _ in accepted:
@@ -105,9 +116,7 @@ def _settle_accepted(accepted: Sequence[tuple[Claim, Accepted]], provider: Provi
             status.apply_early_reports(session, provider.name, sorted(settled.reported_early), now)
 
 
-def _settle_failure(
-    session: Session, claim: Claim, failure: Failure, provider: Provider, now: datetime
-) -> list[queue.Nudge]:
+def _settle_failure(session: Session, claim: Claim, failure: Failure, now: datetime) -> list[queue.Nudge]:
     problem = {"error_code": failure.code, "error_message": failure.message}
     if failure.kind is FailureKind.OPTED_OUT:
         contacts.suppress(session, [claim.workspace_id], claim.channel, claim.to_address, "provider")
@@ -139,7 +148,7 @@ def _settle_failure(
             row = _settle_row(session, claim, status=Status.UNKNOWN, next_check_at=at, checks=0, **problem)
             return [queue.check_nudge(queue.RECONCILE, row.id, at)] if row else []
         case decisions.PauseAccount():
-            accounts.pause(session, provider.account, failure, now)
+            accounts.pause(session, providers().of(claim.channel).account, failure, now)
             _settle_row(session, claim, status=Status.SCHEDULED, revision=Message.revision + 1, **problem)
     return []
 
@@ -181,13 +190,13 @@ def _close(session: Session, claim: Claim, failure: Failure, now: datetime) -> N
     )
 
 
-def _note(claim: Claim, result: SendResult, provider: Provider, now: datetime) -> None:
+def _note(claim: Claim, result: SendResult, provider: str, now: datetime) -> None:
     if isinstance(result, Accepted):
-        metrics.attempts.inc(provider.name, "accepted")
+        metrics.attempts.inc(provider, "accepted")
         if claim.attempt == 1:
             metrics.lateness.observe((now - claim.due_at).total_seconds())
         return
-    metrics.attempts.inc(provider.name, result.kind.value)
+    metrics.attempts.inc(provider, result.kind.value)
     log.warning(
         "try failed",
         message_id=claim.id,

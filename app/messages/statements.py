@@ -35,7 +35,10 @@ CLAIMED = (
     Message.channel,
     Message.to_address,
     Message.from_address,
+    Message.subject,
     Message.body,
+    Message.content_sid,
+    Message.content_variables,
     Message.media_urls,
     Message.due_at,
     Message.valid_until,
@@ -49,31 +52,39 @@ PLAIN_WORDS = ("accepted", "queued", "sending", "sent")
 """Words of the provider that say no more than "we have it"."""
 
 
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A channel, and whose account with which provider it goes through."""
+
+    channel: str
+    account: str
+    provider: str
+
+
 def claim(
     connection: Connection,
     attempt_ids: dict[str, str],
+    routes: Sequence[Route],
     *,
     now: datetime,
     lease_until: datetime,
-    account: str,
-    provider: str,
 ) -> Sequence[Row[Any]]:
     """Claim those of some messages that may go out now, and enter their attempts; returns `CLAIMED` of each.
 
-    ``attempt_ids`` maps each message to the id that its attempt gets if it is claimed.
+    ``attempt_ids`` maps each message to the id that its attempt gets if it is claimed. A message whose channel has no
+    route is not claimed.
     """
-    given = json.dumps([{"id": message, "attempt_id": attempt} for message, attempt in attempt_ids.items()])
     values = {
-        "given": given,
+        "given": json.dumps([{"id": message, "attempt_id": attempt} for message, attempt in attempt_ids.items()]),
+        "routes": json.dumps([asdict(route) for route in routes]),
         "at": now,
         "leased_until": lease_until,
-        "by_account": account,
-        "by_provider": provider,
     }
     if connection.dialect.name == "postgresql":
         return connection.execute(_claim_and_note(), values).all()
     rows = connection.execute(_claim_only(), values).all()
     if rows:
+        providers = {route.channel: route.provider for route in routes}
         connection.execute(
             insert(Attempt),
             [
@@ -81,7 +92,7 @@ def claim(
                     "id": attempt_ids[row.id],
                     "message_id": row.id,
                     "number": row.attempt,
-                    "provider": provider,
+                    "provider": providers[row.channel],
                     "started_at": now,
                 }
                 for row in rows
@@ -100,12 +111,11 @@ def is_of_current_plan() -> ColumnElement[bool]:
     return or_(Message.appointment_id.is_(None), current)
 
 
-def _claim(dialect: str) -> tuple[Any, Update]:
+def _claim(dialect: str) -> tuple[Any, Any, Update]:
     given = given_rows(dialect, {"id": String, "attempt_id": String})
+    route = given_rows(dialect, {"channel": String, "account": String, "provider": String}, "routes")
     paused = exists(
-        select(ProviderAccount.id).where(
-            ProviderAccount.id == bindparam("by_account", type_=String()), ProviderAccount.paused_at.is_not(None)
-        )
+        select(ProviderAccount.id).where(ProviderAccount.id == route.c.account, ProviderAccount.paused_at.is_not(None))
     )
     twin = Message.__table__.alias("twin")
     # An equal text to the same person whose fate is unknown: the provider's log could not tell the two apart.
@@ -121,6 +131,7 @@ def _claim(dialect: str) -> tuple[Any, Update]:
         update(Message)
         .where(
             Message.id == given.c.id,
+            Message.channel == route.c.channel,
             Message.status == Status.SCHEDULED,
             Message.scheduled_at <= _NOW,
             Message.valid_until > _NOW,
@@ -137,18 +148,18 @@ def _claim(dialect: str) -> tuple[Any, Update]:
             slot_at=None,
         )
     )
-    return given, statement
+    return given, route, statement
 
 
 @functools.cache
 def _claim_only() -> Any:
-    _, statement = _claim("sqlite")
+    _, _, statement = _claim("sqlite")
     return statement.returning(*CLAIMED)
 
 
 @functools.cache
 def _claim_and_note() -> Any:
-    given, statement = _claim("postgresql")
+    given, route, statement = _claim("postgresql")
     # Locked in the order of their ids: two workers whose batches overlap wait for each other, and never in a circle.
     locked = (
         select(Message.id)
@@ -159,14 +170,14 @@ def _claim_and_note() -> Any:
     )
     claimed = (
         statement.where(Message.id.in_(select(locked.c.id)))
-        .returning(*CLAIMED, given.c.attempt_id.label("attempt_id"))
+        .returning(*CLAIMED, given.c.attempt_id.label("attempt_id"), route.c.provider.label("by_provider"))
         .cte("claimed")
     )
     noted = (
         insert(Attempt)
         .from_select(
             ["id", "message_id", "number", "provider", "started_at"],
-            select(claimed.c.attempt_id, claimed.c.id, claimed.c.attempt, _PROVIDER, _NOW),
+            select(claimed.c.attempt_id, claimed.c.id, claimed.c.attempt, claimed.c.by_provider, _NOW),
             include_defaults=False,
         )
         .cte("noted")

@@ -15,10 +15,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from app import clock, metrics, queue
 from app.api import idempotency
 from app.channels import accounts
-from app.channels.registry import provider as current_provider
+from app.channels.registry import providers
 from app.database import reading, writing
 from app.logs import get_logger
-from app.messages import pacing, recurring
+from app.messages import fallback, pacing, recurring
 from app.messages.models import Attempt, Message
 from app.messages.states import Status
 
@@ -45,6 +45,7 @@ def sweep() -> None:
         release_expired_leases,
         recurring.materialise_all,
         pacing.hand_out_turns,
+        fallback.take_next_channels,
         start_checks,
         start_probe,
         idempotency.prune,
@@ -74,12 +75,12 @@ def release_expired_leases(now: datetime) -> int:
 
     It is looked up only once the request cannot be on its way any more: lease end plus the provider's time-out.
     """
-    first_look = timedelta(seconds=current_provider().timeout_s)
-    released: list[tuple[str, int]] = []
+    first_look = timedelta(seconds=providers().timeout_s)
+    released: list[tuple[str, int, str]] = []
     nudges: list[queue.Nudge] = []
     with writing() as session:
         expired = session.execute(
-            select(Message.id, Message.attempt, Message.lease_until)
+            select(Message.id, Message.attempt, Message.lease_until, Message.channel)
             .where(Message.status == Status.SENDING, Message.lease_until <= now)
             .order_by(Message.lease_until)
             .limit(BATCH)
@@ -98,15 +99,16 @@ def release_expired_leases(now: datetime) -> int:
                 .returning(Message.id)
             ).first()
             if changed:
-                released.append((row.id, row.attempt))
+                released.append((row.id, row.attempt, row.channel))
                 nudges.append(queue.check_nudge(queue.RECONCILE, row.id, first_look_at))
                 session.execute(
                     update(Attempt)
                     .where(Attempt.message_id == row.id, Attempt.number == row.attempt, Attempt.outcome.is_(None))
                     .values(outcome="abandoned", finished_at=now)
                 )
-    for message_id, attempt in released:
-        metrics.attempts.inc(current_provider().name, "abandoned")
+    for message_id, attempt, channel in released:
+        provider = providers().get(channel)
+        metrics.attempts.inc(provider.name if provider else "", "abandoned")
         log.error("lease expired, outcome unknown", message_id=message_id, attempt=attempt)
     queue.try_add(nudges)
     return len(released)
@@ -126,9 +128,8 @@ def start_checks(now: datetime) -> int:
 
 
 def start_probe(now: datetime) -> int:
-    """Have a worker ask whether a paused account works again."""
-    account = current_provider().account
-    if not accounts.probe_is_due(account, now):
-        return 0
-    nudge = queue.Nudge(queue.PROBE, account, f"probe-{int(now.timestamp())}", queue=queue.UPKEEP_QUEUE)
-    return queue.add([nudge])
+    """Have a worker ask whether paused accounts work again."""
+    with reading() as session:
+        due = [row.id for row in accounts.paused_accounts(session) if row.probe_at is not None and row.probe_at <= now]
+    known = [account for account in due if providers().with_account(account)]
+    return queue.add([queue.probe_nudge(account, now) for account in known])

@@ -85,7 +85,11 @@ INDEXES = {
     "ix_messages_appointment": (["appointment_id"], "appointment_id IS NOT NULL"),
     "ix_messages_batch": (["batch_id"], "batch_id IS NOT NULL"),
     "ix_messages_contact": (["contact_id", "due_at"], "contact_id IS NOT NULL"),
-    "ix_messages_fallback": (["id"], "fallback IS NOT NULL AND status IN ('failed', 'undelivered')"),
+    "ix_messages_fallback": (
+        ["due_at"],
+        "fallback IS NOT NULL AND (status IN ('failed', 'undelivered')"
+        " OR (status = 'skipped' AND reason IN ('channel_unavailable', 'whatsapp_window')))",
+    ),
 }
 TABLES = (
     "consents",
