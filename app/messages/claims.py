@@ -100,7 +100,7 @@ def _named(claims: list[Claim]) -> list[Claim]:
         return claims
     query = select(Workspace.id, Workspace.name).where(Workspace.id.in_(wanted), Workspace.name != Workspace.id)
     with reading() as session:
-        names = dict(session.execute(query).tuples().all())
+        names = {row[0]: row[1] for row in session.execute(query)}
     return [
         replace(claim, sender_name=names.get(claim.workspace_id)) if claim.channel == "email" else claim
         for claim in claims
