@@ -222,7 +222,7 @@ class MailServer:
         if verb == "QUIT":
             return False
         if verb == "EHLO":
-            return self._answer(connection, verb, "250-mail.test\r\n250-AUTH PLAIN LOGIN\r\n250 SIZE 1000000")
+            return self._answer(connection, verb, "250-mail.test\r\n250-AUTH PLAIN\r\n250 SIZE 1000000")
         if verb == "AUTH":
             from base64 import b64decode
 
