@@ -64,7 +64,7 @@ class Settings(BaseSettings):
     # Stores
     database_url: DatabaseUrl = ""
     redis_url: RedisUrl = ""
-    redis_host: str | None = None
+    redis_host: str | None = Field(None, pattern=r"^[A-Za-z0-9.:_-]+$")
     redis_port: int = Field(6379, ge=1, le=65535)
 
     # Access

@@ -43,4 +43,4 @@ def mailbox(address: str, name: str | None = None) -> Address:
 def html_of(text: str) -> str:
     """The text as paragraphs, every character of it escaped."""
     paragraphs = _BLANK_LINES.split(text.replace("\r\n", "\n").strip())
-    return "".join(f"<p>{escape(one).replace(chr(10), '<br>')}</p>" for one in paragraphs)
+    return "".join(f"<p>{escape(one.strip()).replace(chr(10), '<br>')}</p>" for one in paragraphs)

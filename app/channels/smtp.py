@@ -8,6 +8,7 @@ import smtplib
 import socket
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from email.message import EmailMessage
@@ -50,6 +51,8 @@ class SmtpProvider(WithoutLog):
         self._host = parts.hostname or ""
         self._port = parts.port or (465 if self._implicit_tls else 587)
         self._user, self._password = unquote(parts.username or ""), unquote(parts.password or "")
+        encoded = b64encode(f"\0{self._user}\0{self._password}".encode()).decode()
+        self._secrets = (encoded, self._password, self._user)
         self._tls = tls_context()
         self.account = f"smtp:{self._host}"[:64]
 
@@ -182,7 +185,7 @@ class SmtpProvider(WithoutLog):
             kind = unclear
         known = code if 0 < code < 1000 else None
         message = f"The mail server answered {known}: {text}" if known else "The mail server's answer makes no sense."
-        return Failure(kind, clean(message, self._password, self._user), known)
+        return Failure(kind, clean(message, *self._secrets), known)
 
 
 def _content(message: OutgoingMessage, name: str) -> bytes:
