@@ -14,6 +14,16 @@ MIN_LOOKS = 2
 MIN_AGE = timedelta(seconds=30)
 """Twilio can take about 26 s before it answers a POST: "not found" means nothing before that."""
 GIVE_UP_LOOKING = timedelta(days=7)
+SETTLED_REFUSALS = (
+    "permanent",
+    "opted_out",
+    "transient",
+    "throttled",
+    "unreachable",
+    "configuration",
+    "given_back",
+)
+"""Outcomes after which the provider cannot have the message."""
 
 
 @dataclass(frozen=True, slots=True)

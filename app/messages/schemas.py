@@ -17,9 +17,10 @@ from pydantic import (
 )
 from pydantic_core.core_schema import ListSchema
 
+from app.api import fields
 from app.api.body import ApiModel, about, example
 from app.channels.segments import utf16_length
-from app.ids import JOB_ID, WORKSPACE_ID
+from app.ids import JOB_ID
 from app.messages import examples
 
 MAX_BODY = 1600
@@ -88,11 +89,7 @@ def _media(value: Any) -> Any:
     return urls
 
 
-WorkspaceId = Annotated[
-    str,
-    StringConstraints(pattern=f"^{WORKSPACE_ID.pattern}$"),
-    Field(description="The workspace. With an API key it must be the key's own.", examples=["ws_123"]),
-]
+WorkspaceId = fields.WorkspaceId
 JobId = Annotated[
     str,
     StringConstraints(pattern=f"^{JOB_ID.pattern}$"),

@@ -1,0 +1,156 @@
+"""The routes under /api/templates that keep texts; ``app.messages.preview_views`` shows what becomes of them."""
+
+from typing import cast
+
+from flask import Blueprint
+from sqlalchemy.orm import Session
+
+from app.api import dry_run
+from app.api.auth import Caller
+from app.api.endpoint import endpoint
+from app.database import reading, write
+from app.errors import NotFound, invalid_field
+from app.message_templates import schemas, service
+from app.message_templates.context import FIELDS, OWN
+from app.message_templates.defaults import DEFAULTS, Text
+from app.message_templates.models import MessageTemplate
+from app.workspaces.service import ensure_workspace
+
+blueprint = Blueprint("templates", __name__, url_prefix="/api/templates")
+TAG = "Templates"
+ONE = "/<kind>/<any(sms, whatsapp, email):channel>"
+
+
+@endpoint(
+    blueprint,
+    "GET",
+    "",
+    query=schemas.WorkspaceRef,
+    answer=schemas.TemplateList,
+    summary="The texts of a workspace",
+    tag=TAG,
+    errors=(404,),
+)
+def list_templates(caller: Caller, payload: schemas.WorkspaceRef) -> schemas.TemplateList:
+    """Your own texts, and Bellhop's where you have none; with all merge fields."""
+    with reading() as session:
+        own = service.own_templates(session, caller.existing_workspace(payload.workspace_id))
+    items = [_own_item(one) for one in own]
+    replaced = {(one.kind, one.channel) for one in own if not one.event_type}
+    items += [_default_item(kind, channel) for kind, channel in DEFAULTS if (kind, channel) not in replaced]
+    fields = [schemas.FieldItem(name=name, example=spec.meaning) for name, spec in FIELDS.items() if "|" not in name]
+    fields.append(schemas.FieldItem(name=f"{OWN}NAME", example="a field of your own of the contact"))
+    return schemas.TemplateList(templates=items, fields=fields)
+
+
+@endpoint(
+    blueprint,
+    "GET",
+    ONE,
+    query=schemas.TemplateRef,
+    answer=schemas.TemplateItem,
+    summary="The text of a kind and channel",
+    tag=TAG,
+    errors=(404,),
+)
+def read_template(caller: Caller, payload: schemas.TemplateRef, kind: str, channel: str) -> schemas.TemplateItem:
+    """The text that a message of this kind would be written from; 404 where there is neither yours nor a default."""
+    workspace_id = caller.existing_workspace(payload.workspace_id)
+    kind = service.canonical_kind(kind)
+    with reading() as session:
+        for event_type in dict.fromkeys((payload.event_type or "", "")):
+            if (own := service.find(session, workspace_id, kind, channel, event_type)) is not None:
+                return _own_item(own)
+    if (kind, channel) not in DEFAULTS:
+        raise NotFound("There is no template of this kind and channel; such messages take the text of `reminder`.")
+    return _default_item(kind, channel)
+
+
+@endpoint(
+    blueprint,
+    "PUT",
+    ONE,
+    body=schemas.SaveTemplate,
+    answer=schemas.TemplateItem,
+    summary="Write a text of your own",
+    tag=TAG,
+    errors=(403, 404),
+)
+def save_template(caller: Caller, payload: schemas.SaveTemplate, kind: str, channel: str) -> schemas.TemplateItem:
+    """Creates or replaces. Messages that wait already take the new text: each is written when it is sent."""
+    workspace_id = caller.workspace(payload.workspace_id)
+    kind = service.canonical_kind(kind)
+    if not schemas.KIND.fullmatch(kind):
+        raise invalid_field("kind", "must be 1 to 64 small letters, digits, - and _, and begin with a letter or digit")
+    _check_fits(payload, channel)
+    service.check(channel, payload.body, payload.subject, payload.content_variables)
+    values = payload.model_dump(exclude={"workspace_id", "event_type"})
+
+    def work(session: Session) -> schemas.TemplateItem:
+        ensure_workspace(session, workspace_id)
+        return _own_item(service.save(session, workspace_id, kind, channel, payload.event_type or "", values))
+
+    return write(work, keep=not dry_run.requested())
+
+
+def _check_fits(payload: schemas.SaveTemplate, channel: str) -> None:
+    """Raises: Invalid: a field that this channel does not have, or lacks."""
+    if channel == "email" and payload.subject is None:
+        raise invalid_field("subject", "is required for an email")
+    if channel != "email" and payload.subject is not None:
+        raise invalid_field("subject", "is for emails only")
+    if channel != "whatsapp" and (payload.content_sid is not None or payload.content_variables):
+        raise invalid_field("contentSid", "is for WhatsApp only")
+    if payload.content_variables and payload.content_sid is None:
+        raise invalid_field("contentVariables", "need the contentSid that they belong to")
+
+
+@endpoint(
+    blueprint,
+    "DELETE",
+    ONE,
+    query=schemas.TemplateRef,
+    answer=schemas.Deleted,
+    summary="Go back to the default text",
+    tag=TAG,
+    errors=(404,),
+)
+def delete_template(caller: Caller, payload: schemas.TemplateRef, kind: str, channel: str) -> schemas.Deleted:
+    """Deletes your own text of exactly this kind, channel and event type."""
+    workspace_id = caller.existing_workspace(payload.workspace_id)
+    kind = service.canonical_kind(kind)
+
+    def work(session: Session) -> None:
+        service.remove(session, workspace_id, kind, channel, payload.event_type or "")
+
+    write(work, keep=not dry_run.requested())
+    return schemas.Deleted(
+        kind=kind, channel=cast(schemas.Channel, channel), event_type=payload.event_type, deleted=True
+    )
+
+
+def _own_item(one: MessageTemplate) -> schemas.TemplateItem:
+    return _item(
+        one.kind, one.channel, service.as_text(one), one.event_type, one.updated_at.isoformat(timespec="milliseconds")
+    )
+
+
+def _default_item(kind: str, channel: str) -> schemas.TemplateItem:
+    return _item(kind, channel, DEFAULTS[kind, channel])
+
+
+def _item(
+    kind: str, channel: str, text: Text, event_type: str = "", updated_at: str | None = None
+) -> schemas.TemplateItem:
+    return schemas.TemplateItem(
+        kind=kind,
+        channel=cast(schemas.Channel, channel),
+        event_type=event_type or None,
+        subject=text.subject,
+        body=text.body,
+        content_sid=text.content_sid,
+        content_variables=dict(text.content_variables),
+        missing_field=cast(schemas.MissingField, text.missing_field),
+        is_default=text.id is None,
+        updated_at=updated_at,
+    )
