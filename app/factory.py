@@ -12,8 +12,10 @@ from app.api.express import PROBLEM, Express, given_request_id
 from app.api.rate_limit import init_rate_limit
 from app.contacts import models as _contact_models  # noqa: F401
 from app.extensions import init_extensions, migrate
+from app.message_templates import views as template_views
 from app.messages import bulk_views as _bulk_views  # noqa: F401  adds its route to the others
 from app.messages import gauges as _gauges  # noqa: F401  registers them
+from app.messages import preview_views as _preview_views  # noqa: F401  adds its routes to those of the templates
 from app.messages import reading_views, recurring_views, views
 from app.settings import Settings, load
 from app.webhooks import sandbox_views
@@ -46,7 +48,13 @@ def create_app(settings: Settings | None = None) -> Flask:
         database.prepare_engine(database.db.engine)
     _name_requests(app)  # first, so that its after_request sees the finished answer
     errors.init_errors(app)
-    api = (views.trigger, recurring_views.blueprint, reading_views.blueprint, sandbox_views.blueprint)
+    api = (
+        views.trigger,
+        recurring_views.blueprint,
+        reading_views.blueprint,
+        template_views.blueprint,
+        sandbox_views.blueprint,
+    )
     init_rate_limit(app, settings, api)
     for blueprint in (*api, webhook_views.blueprint, health.blueprint, docs.blueprint):
         app.register_blueprint(blueprint)

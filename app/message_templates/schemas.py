@@ -6,10 +6,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
 from app.api.body import ApiModel, example
-from app.api.fields import WorkspaceId
+from app.api.fields import WorkspaceQuery
 from app.message_templates import examples
 
-CHANNELS = ("sms", "whatsapp", "email")
 KIND = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 Channel = Literal["sms", "whatsapp", "email"]
@@ -66,17 +65,10 @@ Variable = Annotated[str, StringConstraints(min_length=1, max_length=1600)]
 VariableNumber = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,3}$")]
 
 
-class TemplateRef(ApiModel):
+class TemplateRef(WorkspaceQuery):
     """Which template; the workspace is not needed with an API key."""
 
-    workspace_id: WorkspaceId | None = None
     event_type: EventType | None = None
-
-
-class WorkspaceRef(ApiModel):
-    """Which workspace; not needed with an API key."""
-
-    workspace_id: WorkspaceId | None = None
 
 
 class SaveTemplate(TemplateRef):

@@ -5,10 +5,12 @@ from typing import cast
 from flask import Blueprint
 from sqlalchemy.orm import Session
 
-from app.api import dry_run
+from app.api import idempotency
 from app.api.auth import Caller
-from app.api.endpoint import endpoint
-from app.database import reading, write
+from app.api.endpoint import dump, endpoint
+from app.api.fields import WorkspaceQuery, time_text
+from app.api.idempotency import Outcome
+from app.database import reading
 from app.errors import NotFound, invalid_field
 from app.message_templates import schemas, service
 from app.message_templates.context import FIELDS, OWN
@@ -25,13 +27,13 @@ ONE = "/<kind>/<any(sms, whatsapp, email):channel>"
     blueprint,
     "GET",
     "",
-    query=schemas.WorkspaceRef,
+    query=WorkspaceQuery,
     answer=schemas.TemplateList,
     summary="The texts of a workspace",
     tag=TAG,
     errors=(404,),
 )
-def list_templates(caller: Caller, payload: schemas.WorkspaceRef) -> schemas.TemplateList:
+def list_templates(caller: Caller, payload: WorkspaceQuery) -> schemas.TemplateList:
     """Your own texts, and Bellhop's where you have none; with all merge fields."""
     with reading() as session:
         own = service.own_templates(session, caller.existing_workspace(payload.workspace_id))
@@ -76,7 +78,7 @@ def read_template(caller: Caller, payload: schemas.TemplateRef, kind: str, chann
     tag=TAG,
     errors=(403, 404),
 )
-def save_template(caller: Caller, payload: schemas.SaveTemplate, kind: str, channel: str) -> schemas.TemplateItem:
+def save_template(caller: Caller, payload: schemas.SaveTemplate, kind: str, channel: str) -> Outcome:
     """Creates or replaces. Messages that wait already take the new text: each is written when it is sent."""
     workspace_id = caller.workspace(payload.workspace_id)
     kind = service.canonical_kind(kind)
@@ -86,11 +88,12 @@ def save_template(caller: Caller, payload: schemas.SaveTemplate, kind: str, chan
     service.check(channel, payload.body, payload.subject, payload.content_variables)
     values = payload.model_dump(exclude={"workspace_id", "event_type"})
 
-    def work(session: Session) -> schemas.TemplateItem:
+    def work(session: Session) -> Outcome:
         ensure_workspace(session, workspace_id)
-        return _own_item(service.save(session, workspace_id, kind, channel, payload.event_type or "", values))
+        saved = service.save(session, workspace_id, kind, channel, payload.event_type or "", values)
+        return Outcome(dump(_own_item(saved)))
 
-    return write(work, keep=not dry_run.requested())
+    return idempotency.carry_out(work)
 
 
 def _check_fits(payload: schemas.SaveTemplate, channel: str) -> None:
@@ -115,24 +118,24 @@ def _check_fits(payload: schemas.SaveTemplate, channel: str) -> None:
     tag=TAG,
     errors=(404,),
 )
-def delete_template(caller: Caller, payload: schemas.TemplateRef, kind: str, channel: str) -> schemas.Deleted:
+def delete_template(caller: Caller, payload: schemas.TemplateRef, kind: str, channel: str) -> Outcome:
     """Deletes your own text of exactly this kind, channel and event type."""
     workspace_id = caller.existing_workspace(payload.workspace_id)
     kind = service.canonical_kind(kind)
 
-    def work(session: Session) -> None:
-        service.remove(session, workspace_id, kind, channel, payload.event_type or "")
-
-    write(work, keep=not dry_run.requested())
-    return schemas.Deleted(
+    deleted = schemas.Deleted(
         kind=kind, channel=cast(schemas.Channel, channel), event_type=payload.event_type, deleted=True
     )
 
+    def work(session: Session) -> Outcome:
+        service.remove(session, workspace_id, kind, channel, payload.event_type or "")
+        return Outcome(dump(deleted))
+
+    return idempotency.carry_out(work)
+
 
 def _own_item(one: MessageTemplate) -> schemas.TemplateItem:
-    return _item(
-        one.kind, one.channel, service.as_text(one), one.event_type, one.updated_at.isoformat(timespec="milliseconds")
-    )
+    return _item(one.kind, one.channel, service.as_text(one), one.event_type, time_text(one.updated_at))
 
 
 def _default_item(kind: str, channel: str) -> schemas.TemplateItem:

@@ -77,6 +77,8 @@ class Draft:
     skipped: Reason | None = None
     """Recorded only: why it will not be sent."""
     origin: Origin | None = None
+    subject: str | None = None
+    """Of an email."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +205,7 @@ def _rows(drafts: Sequence[Draft], taken: Collection[str] = ()) -> list[dict[str
     rows: list[dict[str, Any]] = []
     # All rows of one statement have the same keys; those that most messages leave empty cost nothing there.
     with_origin = any(draft.origin for draft in drafts)
+    with_subject = any(draft.subject for draft in drafts)
     for draft in drafts:
         row_id = ids.new_id()
         # A job id that follows from an idempotency key is in use again once the key has expired: then it is a new job.
@@ -237,6 +240,8 @@ def _rows(drafts: Sequence[Draft], taken: Collection[str] = ()) -> list[dict[str
         if with_origin:
             origin = draft.origin
             rows[-1] |= {name: getattr(origin, name) for name in _NO_ORIGIN} if origin else _NO_ORIGIN
+        if with_subject:
+            rows[-1]["subject"] = draft.subject
     return rows
 
 
