@@ -86,7 +86,7 @@ def save_template(caller: Caller, payload: schemas.SaveTemplate, kind: str, chan
         raise invalid_field("kind", "must be 1 to 64 small letters, digits, - and _, and begin with a letter or digit")
     _check_fits(payload, channel)
     service.check(channel, payload.body, payload.subject, payload.content_variables)
-    values = payload.model_dump(exclude={"workspace_id", "event_type"})
+    values = payload.model_dump(by_alias=False, exclude={"workspace_id", "event_type"})
 
     def work(session: Session) -> Outcome:
         ensure_workspace(session, workspace_id)
@@ -102,10 +102,10 @@ def _check_fits(payload: schemas.SaveTemplate, channel: str) -> None:
         raise invalid_field("subject", "is required for an email")
     if channel != "email" and payload.subject is not None:
         raise invalid_field("subject", "is for emails only")
-    if channel != "whatsapp" and (payload.content_sid is not None or payload.content_variables):
+    if channel != "whatsapp" and payload.content_sid is not None:
         raise invalid_field("contentSid", "is for WhatsApp only")
     if payload.content_variables and payload.content_sid is None:
-        raise invalid_field("contentVariables", "need the contentSid that they belong to")
+        raise invalid_field("contentVariables", "belong to a contentSid, of WhatsApp")
 
 
 @endpoint(

@@ -63,6 +63,8 @@ def short_span(length: timedelta) -> str | None:
 
 def _parts(length: timedelta) -> list[tuple[int, str]]:
     minutes = _round(length, 1)
+    if minutes <= 0:
+        return []
     if minutes >= 60:
         minutes = _round(length, 5)
     if minutes >= 48 * 60:
