@@ -13,9 +13,11 @@ from app.api.rate_limit import init_rate_limit
 from app.appointments import booking_views, form_views, link_views, trigger_views
 from app.appointments import views as appointment_views
 from app.extensions import init_extensions, migrate
+from app.message_templates import views as template_views
 from app.messages import bulk_views as _bulk_views  # noqa: F401  adds its route to the others
 from app.messages import channel_views, reading_views, recurring_views, views
 from app.messages import gauges as _gauges  # noqa: F401  registers them
+from app.messages import preview_views as _preview_views  # noqa: F401  adds its routes to those of the templates
 from app.reminders import settings_views, tracker_views
 from app.settings import Settings, load
 from app.webhooks import email_views, sandbox_views
@@ -58,6 +60,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         trigger_views.crons,
         settings_views.blueprint,
         tracker_views.blueprint,
+        template_views.blueprint,
         sandbox_views.blueprint,
         channel_views.blueprint,
     )

@@ -157,7 +157,7 @@ def endpoint(
             result = view(caller, payload, **parameters)
             outcome = result if isinstance(result, idempotency.Outcome) else idempotency.Outcome(dump(result))
             if method != "GET" and dry_run.requested():
-                given = _named_ids(payload, parameters)
+                given = _named_ids(payload, parameters) | outcome.existing_ids
                 return _respond(idempotency.Outcome(dry_run.disclaim(outcome.data, given)), 200, bare)
             return _respond(outcome, status, bare)
 

@@ -16,6 +16,16 @@ MIN_AGE = timedelta(seconds=30)
 GIVE_UP_LOOKING = timedelta(days=7)
 REPEATABLE_FOR = timedelta(hours=23)
 """Since the first doubtful try; Resend keeps an idempotency key for 24 hours."""
+SETTLED_REFUSALS = (
+    "permanent",
+    "opted_out",
+    "transient",
+    "throttled",
+    "unreachable",
+    "configuration",
+    "given_back",
+)
+"""Outcomes after which the provider cannot have the message."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ REASON: dict[str, str] = {
     Reason.NO_ADDRESS: "There is no number or address of this person for this channel.",
     Reason.ALREADY_MARKED: "Somebody else has marked this reminder as sent.",
     Reason.MISSING_FIELD: "Its text needs something that is not known.",
+    Reason.TOO_LONG: "Its text came out longer than its channel takes.",
     Reason.WHATSAPP_WINDOW: "WhatsApp takes free texts only within a day of the person's last message, "
     "and there is no approved template for this one.",
     Reason.CHANNEL_UNAVAILABLE: "This channel is not set up.",

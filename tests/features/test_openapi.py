@@ -196,7 +196,7 @@ def make_what_is_named(tenant: Tenant) -> dict[str, str]:
     body = {"appointmentId": "made", "contactId": "uuid-456", "phone": PERSON, "appointmentDateTime": start}
     response = tenant.post("/api/appointments", body)
     assert response.status_code == 201, response.text
-    return {"appointment_id": "made", "booking_id": "made"}
+    return {"appointment_id": "made", "booking_id": "made", "kind": "24h", "channel": "sms"}
 
 
 def test_every_example_of_an_answer_has_the_form_that_it_illustrates(document: dict[str, Any]) -> None:
