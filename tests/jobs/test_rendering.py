@@ -245,7 +245,7 @@ def test_a_batch_may_mix_given_texts_and_templates(world: World, visit: tuple[st
     planned = [plan(world, visit[1], world.clock.now(), kind) for kind in ("reminder", "24h")]
     mixed = [world.message(job_id).id for pair in zip(given, [*planned, given[2]], strict=True) for job_id in pair]
 
-    made = claims.claim(mixed, world.provider)
+    made = claims.claim(mixed)
 
     assert {one.body for one in made} == {
         *(f"{{{{ given {n} }}}}" for n in range(3)),
@@ -303,7 +303,7 @@ def test_a_long_text_takes_as_many_turns_as_it_has_segments(make_world: Any) -> 
 def test_a_message_that_comes_too_early_waits_and_is_written_again(world: World, visit: tuple[str, str]) -> None:
     own(HELLO)
     job_id = plan(world, visit[1], world.clock.now() + timedelta(minutes=5))
-    assert claims.claim([world.message(job_id).id], world.provider) == []
+    assert claims.claim([world.message(job_id).id]) == []
     change(Contact, visit[0], first_name="Augusta")
     world.clock.advance(minutes=5)
     world.repair()
@@ -343,7 +343,7 @@ def test_two_workers_write_and_send_it_once(world: World, visit: tuple[str, str]
     row_id = world.message(plan(world, visit[1], world.clock.now())).id
 
     def claim() -> int:
-        return len(claims.claim([row_id], world.provider))
+        return len(claims.claim([row_id]))
 
     assert sorted(together(world.app, [claim] * 4)) == [0, 0, 0, 1]
 
