@@ -30,6 +30,6 @@ def init_panel(app: Flask, settings: Settings) -> None:
     )
     pages = Admin(name="Bellhop", index_view=HomeView(), theme=Bootstrap4Theme(base_template="panel/base.html"))
     pages.add_views(MessageView(), RecurringView())
-    if settings.sms_provider == "sandbox":
+    if settings.has_sandbox:
         pages.add_view(InboxView())
     pages.init_app(app)

@@ -106,7 +106,7 @@ def paused(account: ProviderAccount, since: str, waiting: int) -> str:
     """Why nothing goes out, in one sentence: ``since`` is a time as the reader's clock shows it."""
     if account.error_code == _REFUSED_PASSWORD:
         what = "Twilio refuses our password"
-    elif account.error_code is not None:
+    elif account.error_code is not None and account.id.startswith("twilio"):
         what = explain(account.error_code).rstrip(".")
     else:
         what = (account.reason or "Our account is refused").rstrip(".")

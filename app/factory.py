@@ -10,15 +10,15 @@ from app.api import docs, errors, health
 from app.api.endpoint import LARGE
 from app.api.express import PROBLEM, Express, given_request_id
 from app.api.rate_limit import init_rate_limit
-from app.appointments import booking_views, trigger_views
+from app.appointments import booking_views, form_views, link_views, trigger_views
 from app.appointments import views as appointment_views
 from app.extensions import init_extensions, migrate
 from app.messages import bulk_views as _bulk_views  # noqa: F401  adds its route to the others
+from app.messages import channel_views, reading_views, recurring_views, views
 from app.messages import gauges as _gauges  # noqa: F401  registers them
-from app.messages import reading_views, recurring_views, views
 from app.reminders import settings_views, tracker_views
 from app.settings import Settings, load
-from app.webhooks import sandbox_views
+from app.webhooks import email_views, sandbox_views
 from app.webhooks import views as webhook_views
 
 
@@ -59,10 +59,13 @@ def create_app(settings: Settings | None = None) -> Flask:
         settings_views.blueprint,
         tracker_views.blueprint,
         sandbox_views.blueprint,
+        channel_views.blueprint,
     )
     init_rate_limit(app, settings, api)
-    for blueprint in (*api, webhook_views.blueprint, health.blueprint, docs.blueprint):
+    webhooks = (webhook_views.blueprint, email_views.blueprint)
+    for blueprint in (*api, *webhooks, health.blueprint, docs.blueprint, link_views.blueprint):
         app.register_blueprint(blueprint)
+    form_views.init_booking_form(app)
     if not settings.rate_limit:
         app.wsgi_app = Express(app)  # type: ignore[method-assign]
     return app

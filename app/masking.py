@@ -9,6 +9,8 @@ _PLUS_DIGITS = re.compile(r"(\+|%(?:25)*2[Bb])([0-9]{7,})")
 # The same without the plus sign, but not inside a word: the ids of Twilio are hexadecimal.
 _BARE_DIGITS = re.compile(r"(?<![0-9A-Za-z*+.])([0-9]{8,15})(?![0-9A-Za-z])")
 
+_EMAIL = re.compile(r"([^\s@<>\"'(),:;*])[^\s@<>\"'(),:;]*@([^\s@<>\"'(),:;]+)")
+
 
 def mask(text: str) -> str:
     """A text with every phone number in it hidden but for its first and last digits: ``+61*****549``.
@@ -23,6 +25,11 @@ def mask(text: str) -> str:
 def mask_bare(text: str) -> str:
     """`mask`, and digits without a plus sign as well: for sentences that others wrote."""
     return _BARE_DIGITS.sub(lambda match: _shortened(match[1]), mask(text))
+
+
+def mask_addresses(text: str) -> str:
+    """A text with every email address in it hidden but for its first letter and its domain: ``j***@example.com``."""
+    return _EMAIL.sub(lambda match: f"{match[1]}***@{match[2]}", text) if "@" in text else text
 
 
 def _hidden(match: re.Match[str]) -> str:

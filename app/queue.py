@@ -7,6 +7,7 @@ functions live in ``jobs``, which the application never imports; the names are k
 
 import atexit
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -116,6 +117,12 @@ def check_nudge(function: str, row_id: str, at: datetime) -> Nudge:
     """
     job_id = f"{function.rpartition('.')[2]}-{row_id}-{int(at.timestamp() * 1000)}"
     return Nudge(function, row_id, job_id, at, UPKEEP_QUEUE)
+
+
+def probe_nudge(account: str, now: datetime) -> Nudge:
+    """The nudge that asks a provider whether a paused account works again, once a second at most."""
+    name = re.sub(r"[^A-Za-z0-9_-]", "-", account)  # RQ takes no other characters in an id
+    return Nudge(PROBE, account, f"probe-{name}-{int(now.timestamp())}", queue=UPKEEP_QUEUE)
 
 
 def rq_queue(name: str, connection: redis.Redis | None = None) -> Queue:

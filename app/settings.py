@@ -5,64 +5,44 @@ value (Docker and Kubernetes mount them that way). Settings are checked together
 run with a clear list of what is wrong rather than failing at the first message.
 """
 
-import ipaddress
 import os
-import re
 import secrets
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic.fields import FieldInfo
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
-from redis.connection import Connection, parse_url
-from redis.exceptions import RedisError
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
 
 from app.errors import SettingsError
-from app.ids import WORKSPACE_ID
+from app.setting_files import NamedFileSource
+from app.setting_types import (
+    BootstrapKey,
+    DatabaseUrl,
+    EmailAddress,
+    HttpUrl,
+    PublicKey,
+    Rate,
+    RedisUrl,
+    Sender,
+    SmtpUrl,
+    SvixSecret,
+    WhatsappSender,
+    is_loopback,
+    url_is_loopback,
+)
 
 TWILIO_API = "https://api.twilio.com"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address can only be reached from this machine."""
-    host = host.strip("[]").lower()
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def url_is_loopback(url: str) -> bool:
-    """Whether a URL's host is this machine."""
-    return is_loopback(urlsplit(url).hostname or "")
-
-
-def _is_database(url: str) -> bool:
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):
-        return False
-    if parsed.drivername == "sqlite":
-        return parsed.host is None
-    return parsed.port is None or 1 <= parsed.port <= 65535
-
-
-def _is_redis(url: str) -> bool:
-    try:
-        options: dict[str, Any] = dict(parse_url(url))  # type: ignore[no-untyped-call]
-        options.pop("connection_class", Connection)(**options)  # connects to nothing yet, but knows its options
-    except (ValueError, TypeError, RedisError):
-        return False
-    # A path that is no number is database 0 for redis-py, without a word.
-    return url.startswith("unix://") or re.fullmatch(r"/?|/[0-9]+", urlsplit(url).path) is not None
+RESEND_API = "https://api.resend.com"
+SENDGRID_API = "https://api.sendgrid.com"
+PLACEHOLDERS = {
+    "whatsapp_account_sid": "your_account_sid",
+    "whatsapp_auth_token": "your_auth_token",
+    "whatsapp_api_url": "https://api.whatsapp.com",
+}
+"""What seed 004 prints in its example. No account has these values, and nothing of use answers there: they count as
+unset.
+"""
 
 
 class Settings(BaseSettings):
@@ -74,7 +54,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(3000, ge=1, le=65535)
     var_dir: Path = Path("var")
-    public_base_url: str | None = None
+    public_base_url: HttpUrl | None = None
     secret_key: SecretStr | None = None
     trusted_proxies: int = Field(0, ge=0, le=10)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -82,28 +62,44 @@ class Settings(BaseSettings):
     metrics_token: SecretStr | None = None
 
     # Stores
-    database_url: str = ""
-    redis_url: str = ""
+    database_url: DatabaseUrl = ""
+    redis_url: RedisUrl = ""
+    redis_host: str | None = Field(None, pattern=r"^[A-Za-z0-9.:_-]+$")
+    redis_port: int = Field(6379, ge=1, le=65535)
 
     # Access
     auth_required: bool = True
-    api_key_bootstrap: SecretStr | None = None
+    api_key_bootstrap: BootstrapKey | None = None
     rate_limit: int = Field(1200, ge=0)
-    admin_email: str | None = None
+    admin_email: EmailAddress | None = None
     admin_password: SecretStr | None = None
 
     # Sending
     sms_provider: Literal["twilio", "sandbox"] = "sandbox"
     twilio_account_sid: str | None = None
     twilio_auth_token: SecretStr | None = None
-    twilio_from_number: str | None = None
+    twilio_from_number: Sender | None = None
     twilio_messaging_service_sid: str | None = None
-    twilio_api_base_url: str = TWILIO_API
+    twilio_api_base_url: HttpUrl = TWILIO_API
     twilio_timeout_s: float = Field(10.0, gt=0, le=60)
-    whatsapp_from_number: str | None = None
-    email_from: str | None = None
     phone_strictness: Literal["e164", "possible", "valid"] = "e164"
-    sender_rate: float = Field(0, ge=0, le=10_000, allow_inf_nan=False)
+    sender_rate: Rate = Field(0, ge=0, le=10_000, allow_inf_nan=False)
+    whatsapp_account_sid: str | None = None
+    whatsapp_auth_token: SecretStr | None = None
+    whatsapp_from_number: WhatsappSender | None = None
+    whatsapp_api_url: HttpUrl | None = None
+    whatsapp_rate: Rate = Field(0, ge=0, le=10_000, allow_inf_nan=False)
+    email_provider: Literal["resend", "sendgrid", "smtp", "sandbox", "none"] = "none"
+    email_from: EmailAddress | None = None
+    email_rate: Rate = Field(0, ge=0, le=10_000, allow_inf_nan=False)
+    email_timeout_s: float = Field(10.0, gt=0, le=60)
+    resend_api_key: SecretStr | None = None
+    resend_api_url: HttpUrl = RESEND_API
+    resend_webhook_secret: SvixSecret | None = None
+    sendgrid_api_key: SecretStr | None = None
+    sendgrid_api_url: HttpUrl = SENDGRID_API
+    sendgrid_webhook_public_key: PublicKey | None = None
+    smtp_url: SmtpUrl | None = None
 
     # Processes
     workers: int = Field(1, ge=1, le=32)
@@ -123,92 +119,19 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order: arguments, environment, ``NAME_FILE``, ``.env``."""
         dotenv = getattr(dotenv_settings, "env_vars", {})
-        return init_settings, env_settings, _NamedFileSource(settings_cls, dotenv), dotenv_settings
-
-    @field_validator("database_url")
-    @classmethod
-    def _known_database(cls, value: str) -> str:
-        # Heroku and others still say postgres://, a name that SQLAlchemy dropped in 1.4.
-        if value.startswith("postgres://"):
-            value = "postgresql://" + value.removeprefix("postgres://")
-        if value and not value.startswith(("postgresql://", "postgresql+psycopg://", "sqlite://")):
-            raise ValueError("must start with postgresql:// or sqlite:///")
-        if value and not _is_database(value):
-            raise ValueError("must be a URL such as postgresql://user:password@host:5432/name or sqlite:///path")
-        return value
-
-    @field_validator("redis_url")
-    @classmethod
-    def _known_redis(cls, value: str) -> str:
-        if value and not value.startswith(("redis://", "rediss://", "unix://")):
-            raise ValueError("must start with redis://, rediss:// or unix://")
-        if value and not _is_redis(value):
-            raise ValueError("must be a URL such as redis://user:password@host:6379/0 or unix:///path?db=0")
-        return value
-
-    @field_validator("public_base_url", "twilio_api_base_url")
-    @classmethod
-    def _http_url(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        if urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname:
-            raise ValueError("must be a full http(s) URL")
-        return value.rstrip("/")
-
-    @field_validator("api_key_bootstrap")
-    @classmethod
-    def _bootstrap_pair(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            workspace, _, key = value.get_secret_value().partition(":")
-            if not WORKSPACE_ID.fullmatch(workspace) or len(key) < 32:
-                raise ValueError("must be workspaceId:key with a key of at least 32 characters")
-        return value
-
-    @field_validator("twilio_from_number")
-    @classmethod
-    def _sender(cls, value: str | None) -> str | None:
-        if value is not None and not re.fullmatch(r"(whatsapp:)?\+[1-9][0-9]{1,14}", value):
-            raise ValueError("must be a phone number in E.164 form, such as +61400000549")
-        return value
-
-    @field_validator("whatsapp_from_number")
-    @classmethod
-    def _whatsapp_sender(cls, value: str | None) -> str | None:
-        """Seed 004 writes it without ``whatsapp:``."""
-        if value is None:
-            return None
-        number = value.removeprefix("whatsapp:")
-        if not re.fullmatch(r"\+[1-9][0-9]{1,14}", number):
-            raise ValueError("must be a phone number in E.164 form, such as +61400000549")
-        return f"whatsapp:{number}"
-
-    @field_validator("sender_rate")
-    @classmethod
-    def _rate(cls, value: float) -> float:
-        if 0 < value < 0.01:
-            raise ValueError("must be 0 (no pacing) or at least 0.01 segments a second")
-        return value
-
-    @field_validator("admin_email", "email_from")
-    @classmethod
-    def _email(cls, value: str | None) -> str | None:
-        if value is not None and not re.fullmatch(r"[^@\s]+@[^@\s]+", value):
-            raise ValueError("must be an e-mail address")
-        return value
+        return init_settings, env_settings, NamedFileSource(settings_cls, dotenv), dotenv_settings
 
     @model_validator(mode="before")
     @classmethod
     def _defaults_that_depend(cls, data: Any) -> Any:
         if isinstance(data, dict):
-            if not data.get("sms_provider"):
-                data["sms_provider"] = "twilio" if data.get("twilio_account_sid") else "sandbox"
-            if not data.get("phone_strictness"):
-                data["phone_strictness"] = "valid" if data["sms_provider"] == "twilio" else "e164"
-            if data.get("sender_rate") in (None, ""):
-                # What a US long code may send (twilio.com, "Understanding Twilio Rate Limits and Message Queues").
-                data["sender_rate"] = 1 if data["sms_provider"] == "twilio" else 0
+            _fill_in_sending(data)
             if not data.get("database_url"):
                 data["database_url"] = f"sqlite:///{Path(data.get('var_dir') or 'var').absolute()}/bellhop.db"
+            if not data.get("redis_url") and data.get("redis_host"):
+                host = str(data["redis_host"])
+                host = f"[{host}]" if ":" in host else host
+                data["redis_url"] = f"redis://{host}:{data.get('redis_port') or 6379}/0"
             if not data.get("web_concurrency"):
                 # SQLite has one writer: a second process only adds waiting.
                 data["web_concurrency"] = 1 if str(data["database_url"]).startswith("sqlite") else 2
@@ -216,12 +139,20 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _checked_together(self) -> "Settings":
-        problems = []
-        if self.sms_provider == "twilio":
-            if not self.twilio_account_sid:
-                problems.append("TWILIO_ACCOUNT_SID is missing, and SMS_PROVIDER is twilio")
-            if not self.twilio_auth_token:
-                problems.append("TWILIO_AUTH_TOKEN is missing, and SMS_PROVIDER is twilio")
+        needed = {
+            "twilio_account_sid": ("SMS_PROVIDER is twilio", self.sms_provider == "twilio"),
+            "twilio_auth_token": ("SMS_PROVIDER is twilio", self.sms_provider == "twilio"),
+            "whatsapp_account_sid": ("WHATSAPP_AUTH_TOKEN is set", self.whatsapp_auth_token),
+            "whatsapp_auth_token": ("WHATSAPP_ACCOUNT_SID is set", self.whatsapp_account_sid),
+            "resend_api_key": ("EMAIL_PROVIDER is resend", self.email_provider == "resend"),
+            "sendgrid_api_key": ("EMAIL_PROVIDER is sendgrid", self.email_provider == "sendgrid"),
+            "smtp_url": ("EMAIL_PROVIDER is smtp", self.email_provider == "smtp"),
+        }
+        problems = [
+            f"{name.upper()} is missing, and {reason}"
+            for name, (reason, is_so) in needed.items()
+            if is_so and not getattr(self, name)
+        ]
         if not self.auth_required and not self.is_local:
             problems.append("AUTH_REQUIRED=0 is only allowed while HOST and PUBLIC_BASE_URL are loopback")
         if not is_loopback(self.host) and not self.secret_key:
@@ -252,10 +183,35 @@ class Settings(BaseSettings):
 
     @property
     def status_callbacks_reach_us(self) -> bool:
-        """Whether the provider can post reports to us; if not, the sweep pulls them."""
+        """Whether Twilio can post reports to us; if not, the sweep pulls them."""
         if url_is_loopback(self.twilio_api_base_url):
             return True
         return self.public_base_url is not None and not url_is_loopback(self.public_base_url)
+
+    def reports_reach_us(self, provider: str) -> bool:
+        """Whether a provider's reports come by themselves."""
+        known = {
+            "resend": self.resend_webhook_secret is not None,
+            "sendgrid": self.sendgrid_webhook_public_key is not None,
+            "smtp": False,
+        }
+        return known.get(provider, self.status_callbacks_reach_us)
+
+    def provider_of(self, channel: str) -> str | None:
+        """Who carries a channel; None where nobody does."""
+        if channel == "email":
+            return None if self.email_provider == "none" else self.email_provider
+        return "twilio" if channel == "whatsapp" and self.whatsapp_account_sid else self.sms_provider
+
+    @property
+    def has_sandbox(self) -> bool:
+        """Whether the built-in test carrier carries anything."""
+        return "sandbox" in (self.sms_provider, self.provider_of("whatsapp"), self.email_provider)
+
+    @property
+    def whatsapp_api_base_url(self) -> str:
+        """Where the Twilio API is through which WhatsApp goes."""
+        return self.whatsapp_api_url or self.twilio_api_base_url
 
     def shared_sender(self, channel: str) -> str | None:
         """The installation's own sender of a channel, which every workspace may use."""
@@ -287,29 +243,27 @@ class Settings(BaseSettings):
         return path.read_text(encoding="ascii")
 
 
-class _NamedFileSource(PydanticBaseSettingsSource):
-    """Reads ``NAME`` from the file that ``NAME_FILE`` points at, be that set in the environment or in ``.env``."""
-
-    def __init__(self, settings_cls: type[BaseSettings], dotenv: Mapping[str, str | None]) -> None:
-        super().__init__(settings_cls)
-        self._dotenv = dotenv
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """The stripped content of the file, or None where ``NAME_FILE`` is not set."""
-        path = os.environ.get(f"{field_name.upper()}_FILE") or self._dotenv.get(f"{field_name}_file")
-        return (Path(path).read_text(encoding="utf-8").strip() or None) if path else None, field_name, False
-
-    def __call__(self) -> dict[str, Any]:
-        """All values that were found."""
-        found: dict[str, Any] = {}
-        for name, field in self.settings_cls.model_fields.items():
-            try:
-                value = self.get_field_value(field, name)[0]
-            except OSError as error:
-                raise SettingsError([f"{name.upper()}_FILE: {error.strerror}: {error.filename}"]) from error
-            if value is not None:
-                found[name] = value
-        return found
+def _fill_in_sending(data: dict[str, Any]) -> None:
+    """Defaults that follow from which accounts there are."""
+    for name, value in PLACEHOLDERS.items():
+        given = data.get(name)
+        if (given.get_secret_value() if isinstance(given, SecretStr) else str(given or "").rstrip("/")) == value:
+            del data[name]
+    if not data.get("sms_provider"):
+        data["sms_provider"] = "twilio" if data.get("twilio_account_sid") else "sandbox"
+    real = data["sms_provider"] == "twilio"
+    if not data.get("phone_strictness"):
+        data["phone_strictness"] = "valid" if real else "e164"
+    if data.get("sender_rate") in (None, ""):
+        # What a US long code may send (twilio.com, "Understanding Twilio Rate Limits and Message Queues").
+        data["sender_rate"] = 1 if real else 0
+    if data.get("whatsapp_rate") in (None, ""):
+        # Seed 004 leaves a second between two messages.
+        data["whatsapp_rate"] = 1 if real or data.get("whatsapp_account_sid") else 0
+    if not data.get("email_provider"):
+        keys = {"resend": "resend_api_key", "sendgrid": "sendgrid_api_key", "smtp": "smtp_url"}
+        found = next((name for name, key in keys.items() if data.get(key)), None)
+        data["email_provider"] = found or ("none" if real else "sandbox")
 
 
 def load_or_exit() -> Settings:

@@ -2,6 +2,7 @@
 
 from app.channels import accounts
 from app.channels.registry import providers
+from app.channels.sandbox import SandboxProvider
 from app.messages import delivery
 from app.messages import reconcile as reconciliation
 from app.messages.status import Report, apply_report
@@ -29,14 +30,14 @@ def refresh(message_id: str) -> None:
 @in_app
 def probe(account: str) -> None:
     """Ask whether a paused provider account works again."""
-    if provider := providers().accounts.get(account):
+    provider = providers().with_account(account)
+    if provider is not None:
         accounts.probe(provider)
 
 
 @in_app
 def sandbox_report(provider_message_id: str) -> None:
     """Hand the test carrier's report to the code that takes Twilio's callbacks."""
-    sandbox = providers().named("sandbox")
-    record = sandbox.fetch(provider_message_id) if sandbox else None
+    record = SandboxProvider().fetch(provider_message_id)
     if record is not None:
         apply_report(Report("sandbox", record.provider_message_id, record.status, raw={"source": "sandbox"}))

@@ -59,7 +59,7 @@ class Sending:
     def start(self) -> None:
         """Start the threads, and open what the first message would otherwise wait for."""
         try:
-            claims.claim(["warm-up"], providers())  # there is no such message
+            claims.claim(["warm-up"])  # there is no such message
         except SQLAlchemyError as error:
             log.warning("the database does not answer yet", error=str(error).splitlines()[0])
         self.lane.start()
@@ -74,7 +74,7 @@ class Sending:
         made: list[Claim] | None = None
         while made is None:
             try:
-                made = claims.claim([job.argument for job in taken if _ROW_ID.fullmatch(job.argument)], providers())
+                made = claims.claim([job.argument for job in taken if _ROW_ID.fullmatch(job.argument)])
             except SQLAlchemyError as error:
                 metrics.errors.inc("claim")
                 log.error("claiming failed", jobs=[job.job_id for job in taken[:10]], error=str(error).splitlines()[0])
@@ -104,7 +104,7 @@ class Sending:
     def _post(self, item: tuple[Taken, Claim]) -> None:
         job, claim = item
         try:
-            result = delivery.post(claim, providers())
+            result = delivery.post(claim)
         except Exception as error:  # a defect must not end the thread; the request may have left
             metrics.errors.inc("send")
             log.exception("sending failed unexpectedly", message_id=claim.id)
@@ -163,7 +163,7 @@ class Sending:
         kept = [claim for _, claim, result in batch if result is None]
         try:
             if posted:
-                settling.settle(posted, providers())
+                settling.settle(posted)
             if kept:
                 settling.give_back(kept)
         except SQLAlchemyError as error:

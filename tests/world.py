@@ -14,7 +14,6 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from app import queue
-from app.channels.registry import Providers, providers
 from app.channels.testing import ScriptedProvider
 from app.database import reading, writing
 from app.extensions import redis_client
@@ -109,11 +108,6 @@ class World:
         with writing() as session:
             workspaces.add_sender(session, workspace_id, "sms", SENDER)
         return Tenant(workspace_id, key, self.app.test_client())
-
-    @property
-    def providers(self) -> Providers:
-        """The provider of each channel: the scripted one for all, unless the test has put in others."""
-        return providers()
 
     @property
     def redis(self) -> redis.Redis:

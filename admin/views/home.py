@@ -15,7 +15,7 @@ from admin import times, words
 from admin.views.base import Page, zones_of
 from app import clock
 from app.api import health
-from app.channels import accounts
+from app.channels import accounts, registry
 from app.database import reading
 from app.messages.models import Message
 from app.messages.states import ACCEPTED, Status
@@ -134,13 +134,13 @@ def _trouble(session: Session, now: datetime) -> list[Message]:
 def _alerts(session: Session, where: ZoneInfo, now: datetime) -> list[str]:
     """What keeps messages from going out, in plain words."""
     alerts = []
-    for account_id in sorted(accounts.paused_accounts(session)):
-        account = accounts.paused_account(session, account_id)
-        if account is None or account.paused_at is None:
+    for account in accounts.paused_accounts(session):
+        if account.paused_at is None or not registry.providers().with_account(account.id):
             continue
-        waiting = session.scalar(select(func.count()).where(_mine(), _waiting(now))) or 0
+        channels = registry.providers().channels_of(frozenset({account.id}))
+        held = select(func.count()).where(_mine(), _waiting(now), Message.channel.in_(channels))
         since = times.since_text(account.paused_at, where, now) + (" UTC" if where.key == "UTC" else "")
-        alerts.append(words.paused(account, since, waiting))
+        alerts.append(words.paused(account, since, session.scalar(held) or 0))
     checks = (health.readyz().get_json(silent=True) or {}).get("checks", {})
     alerts += [text for name, text in _OUT_OF_ORDER.items() if checks.get(name, "ok") != "ok"]
     return alerts

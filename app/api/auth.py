@@ -7,7 +7,7 @@ from flask import request
 
 from app.errors import Forbidden, NotFound, Unauthorized, invalid_field
 from app.extensions import settings
-from app.settings import is_loopback
+from app.setting_types import is_loopback
 from app.workspaces import service
 
 _FORWARDED = ("Via", "forwarded", "x-forwarded-", "x-real-ip")

@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Sequence, Set
 from typing import Any, ClassVar, NoReturn, TypeVar
+from urllib.parse import parse_qsl
 
 from flask import request
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -18,7 +19,9 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from app import clock
 from app.errors import Invalid, Malformed, TooLarge, UnsupportedMediaType, invalid_field
 
+FORM = "application/x-www-form-urlencoded"
 MAX_DEPTH = 32
+MAX_FIELDS = 64
 _ABOUT = "about_fields"
 
 
@@ -65,6 +68,15 @@ def read_json(limit: int) -> Any:
         raise UnsupportedMediaType("Send JSON, with the header Content-Type: application/json.")
     if request.mimetype_params.get("charset", "utf-8").lower() not in ("utf-8", "utf8"):
         raise UnsupportedMediaType("JSON is UTF-8 (RFC 8259); leave the charset out.")
+    return parse_json(read_bytes(limit))
+
+
+def read_bytes(limit: int) -> bytes:
+    """The request's body; at most ``limit`` bytes.
+
+    Raises:
+        UnsupportedMediaType, TooLarge: it is packed, or longer.
+    """
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UnsupportedMediaType("Send the body as it is, without a Content-Encoding.")
     # One byte more, because Werkzeug cuts a body of untold length (chunked) off at its limit without a word.
@@ -75,7 +87,24 @@ def read_json(limit: int) -> Any:
         raw = None
     if raw is None or len(raw) > limit:
         raise TooLarge(f"The body is larger than {limit} bytes.")
-    return parse_json(raw)
+    return raw
+
+
+def read_form(limit: int) -> dict[str, str]:
+    """The fields of a posted form (application/x-www-form-urlencoded) that are not empty; at most ``limit`` bytes.
+
+    Raises:
+        UnsupportedMediaType, TooLarge, Malformed: with what is wrong in words.
+    """
+    if request.mimetype != FORM:
+        raise UnsupportedMediaType(f"Send a form ({FORM}).")
+    try:
+        pairs = parse_qsl(read_bytes(limit).decode("ascii"), max_num_fields=MAX_FIELDS, errors="strict")
+    except ValueError:
+        raise Malformed("The body is not a form of plain fields in UTF-8.") from None
+    if len({name for name, _ in pairs}) != len(pairs):
+        raise Malformed("A field is given twice.")
+    return dict(pairs)
 
 
 def parse_json(raw: bytes) -> Any:

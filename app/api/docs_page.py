@@ -9,7 +9,8 @@ from urllib.parse import urlencode
 
 from pydantic.alias_generators import to_snake
 
-from app.api.openapi import FORM, without_null
+from app.api.body import FORM
+from app.api.openapi import without_null
 from app.api.openapi_components import ERRORS, JSON
 
 KEY = "YOUR_API_KEY"

@@ -60,6 +60,8 @@ class PlainRoute:
     """Optional parameters and what they mean."""
     form: Mapping[str, str] = field(default_factory=dict)
     """Required fields of the posted form and what they mean."""
+    json: str | None = None
+    """The JSON type of the posted document, where it is one."""
 
 
 ENDPOINTS: list[Endpoint] = []

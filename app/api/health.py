@@ -15,7 +15,7 @@ from app.api.endpoint import plain_route
 from app.database import reading
 from app.errors import Unauthorized
 from app.extensions import redis_client, settings
-from app.settings import is_loopback
+from app.setting_types import is_loopback
 
 blueprint = Blueprint("health", __name__)
 TAG = "Health"

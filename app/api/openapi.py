@@ -12,10 +12,10 @@ from pydantic.alias_generators import to_camel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue, models_json_schema
 
 from app.api import dry_run, idempotency
+from app.api.body import FORM
 from app.api.endpoint import ENDPOINTS, PLAIN_ROUTES, Endpoint, PlainRoute
 from app.api.openapi_components import DESCRIPTION, ERRORS, JSON, components, headers
 
-FORM = "application/x-www-form-urlencoded"
 _PART = re.compile(r"<(?:(?P<kind>\w+)(?:\((?P<arguments>[^)]*)\))?:)?(?P<name>\w+)>")
 _KINDS: dict[str | None, dict[str, Any]] = {"int": {"type": "integer", "minimum": 0}, None: {"type": "string"}}
 R = TypeVar("R", Endpoint, PlainRoute)
@@ -118,6 +118,8 @@ def _plain_operation(route: PlainRoute) -> dict[str, Any]:
         fields = {name: {"type": "string", "description": text} for name, text in route.form.items()}
         schema = {"type": "object", "required": list(fields), "properties": fields}
         operation["requestBody"] = {"required": True, "content": {FORM: {"schema": schema}}}
+    if route.json:
+        operation["requestBody"] = {"required": True, "content": {JSON: {"schema": {"type": route.json}}}}
     operation["responses"] = {
         str(status): {"description": HTTPStatus(status).phrase, **({"content": {kind: {}}} if kind else {})}
         for status, kind in route.answers.items()

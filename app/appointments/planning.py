@@ -76,7 +76,7 @@ class Planner:
         self._book = SenderBook(session, workspace_id)
         self._settings = reminder_settings.load(session, workspace_id)
         self._zone = self._book.zone
-        self._channels = registry.providers().channels
+        self._channels = registry.available_channels()
         self._senders: dict[str, str | Reason] = {}
 
     @property
@@ -222,6 +222,12 @@ def _apply(
 ) -> Diff:
     diff = Diff()
     _bump(session, appointment, [*changes.kept, *(row for row in changes.sent if row not in changes.replaced)])
+    for row, planned in changes.waiting:
+        session.execute(
+            update(Message)
+            .where(Message.id == row.id, Message.status == Status.SCHEDULED)
+            .values(plan_revision=appointment.revision, valid_until=planned.valid_until, plan=explanation(planned))
+        )
     for row, planned in changes.moved:
         _move(session, planner, appointment, row, planned, diff, now)
     for row, dropped in changes.dropped:

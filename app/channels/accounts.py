@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from app import clock, metrics
 from app.channels.base import Failure, Provider
 from app.channels.models import ProviderAccount
-from app.database import insert_ignore, reading, writing
+from app.database import insert_ignore, writing
 from app.logs import get_logger
 
 PROBE_INTERVAL = timedelta(seconds=60)
@@ -42,16 +42,10 @@ def paused_account(session: Session, account: str) -> ProviderAccount | None:
     )
 
 
-def paused_accounts(session: Session) -> frozenset[str]:
-    """All accounts that are paused."""
-    return frozenset(session.scalars(select(ProviderAccount.id).where(ProviderAccount.paused_at.is_not(None))))
-
-
-def probe_is_due(account: str, now: datetime) -> bool:
-    """Whether a paused account should be tried again."""
-    with reading() as session:
-        row = paused_account(session, account)
-        return row is not None and row.probe_at is not None and row.probe_at <= now
+def paused_accounts(session: Session) -> list[ProviderAccount]:
+    """The accounts that are paused, longest first: those of providers that are no longer set up among them."""
+    query = select(ProviderAccount).where(ProviderAccount.paused_at.is_not(None)).order_by(ProviderAccount.paused_at)
+    return list(session.scalars(query))
 
 
 def probe(provider: Provider) -> bool:

@@ -69,7 +69,7 @@ class Failure:
     """The provider did not take the message, or we cannot tell.
 
     ``code`` is the provider's error code where it gave one. ``message`` is fit for logs and for the owner: no phone
-    numbers, no secrets. ``min_delay_s`` is how long the provider's own rules say to wait at least.
+    numbers, no addresses, no secrets. ``min_delay_s`` is how long the provider's own rules say to wait at least.
     """
 
     kind: FailureKind
@@ -138,7 +138,7 @@ class Provider(Protocol):
         ...
 
     def fetch(self, provider_message_id: str) -> ProviderRecord | None:
-        """One message from the provider's log; None where it does not know the id.
+        """One message from the provider's log; None where it does not know the id. Only called where ``fetchable``.
 
         Raises:
             ProviderUnavailable: no clear answer.
@@ -146,7 +146,8 @@ class Provider(Protocol):
         ...
 
     def find(self, *, to: str, sender: str, since: datetime) -> list[ProviderRecord]:
-        """Messages to one recipient from one sender made at or after an instant, from the provider's log.
+        """Messages to one recipient from one sender made at or after an instant, from the provider's log. Only called
+        where ``searchable``.
 
         Raises:
             ProviderUnavailable: no clear answer.
@@ -156,3 +157,15 @@ class Provider(Protocol):
     def probe(self) -> Failure | None:
         """Whether the account works again: None when it does. Costs nothing and sends nothing."""
         ...
+
+
+class WithoutLog:
+    """What the providers have in common that keep no log which could be asked."""
+
+    def fetch(self, provider_message_id: str) -> ProviderRecord | None:
+        """It knows no message."""
+        return None
+
+    def find(self, *, to: str, sender: str, since: datetime) -> list[ProviderRecord]:
+        """An empty list would be taken for a proof."""
+        raise ProviderUnavailable(Failure(FailureKind.CONFIGURATION, "This provider has no log of messages."))

@@ -39,6 +39,8 @@ class SandboxProvider:
                 SandboxMessage(
                     id=sid,
                     attempt_id=message.attempt_id,
+                    channel=message.channel,
+                    subject=message.subject,
                     from_address=message.sender,
                     to_address=message.to,
                     body=message.body,

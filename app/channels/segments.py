@@ -23,6 +23,10 @@ _BASIC = re.compile(f"[{re.escape(''.join(sorted(GSM_BASIC)))}]*")
 
 BODY_LIMIT = 1600
 """What Twilio takes in one message, in UTF-16 code units (twilio.com/docs/api/errors/21617)."""
+BODY_LIMITS = {"sms": BODY_LIMIT, "whatsapp": BODY_LIMIT, "email": 100_000}
+"""By channel, in UTF-16 code units. WhatsApp itself takes 4,096, but Twilio stands before it; for email, more than this
+is cut off by mail programs anyway (resolution D22).
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,11 @@ def count_segments(body: str) -> Segments:
     doubled = frozenset(character for character in used if character > "\uffff")
     characters = utf16_length(body)
     return Segments("UCS-2", characters, _parts(body, characters, doubled, alone=70, each=67))
+
+
+def segments_of(channel: str, body: str) -> int:
+    """What a text takes of its sender's turns: segments of an SMS, else one."""
+    return count_segments(body).segments if channel == "sms" else 1
 
 
 def _parts(body: str, characters: int, doubled: frozenset[str], *, alone: int, each: int) -> int:

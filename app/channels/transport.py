@@ -31,6 +31,7 @@ _IDLE_S = 50.0
 """Load balancers drop connections that were idle for 60 s or more, and a request on one that was dropped
 without our knowledge ends ambiguously."""
 _CHUNK = 65_536
+_FORM, _JSON = "application/x-www-form-urlencoded", "application/json"
 
 
 class NotSent(Exception):
@@ -162,7 +163,7 @@ class Transport:
     def __init__(self, base_url: str, *, timeout_s: float, headers: Mapping[str, str]) -> None:
         parts = urlsplit(base_url)
         self._host = parts.hostname or ""
-        self._tls = _tls_context() if parts.scheme == "https" else None
+        self._tls = tls_context() if parts.scheme == "https" else None
         self._port = parts.port or (443 if self._tls else 80)
         self._timeout_s = timeout_s
         lines = {"Host": parts.netloc.rpartition("@")[2], **headers}
@@ -170,8 +171,17 @@ class Transport:
         # The one that was used last is the likeliest to be alive still. Appending and popping need no lock.
         self._idle: deque[_Connection] = deque()
 
-    def request(self, method: str, target: str, *, form: str | None = None) -> Answer:
-        """One exchange; ``target`` is a path with its query on our host.
+    def request(
+        self,
+        method: str,
+        target: str,
+        *,
+        form: str | None = None,
+        json: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """One exchange; ``target`` is a path with its query on our host. ``form`` and ``json``, of which there is at
+        most one, are written in ASCII.
 
         Raises:
             NotSent: the request did not leave.
@@ -180,15 +190,18 @@ class Transport:
         ends = time.monotonic() + self._timeout_s
         body = ""
         head = f"{method} {target} HTTP/1.1\r\n{self._head}"
-        if form is not None:
-            body = form
-            head += f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(form)}\r\n"
+        for kind, text in ((_FORM, form), (_JSON, json)):
+            if text is not None:
+                body = text
+                head += f"Content-Type: {kind}\r\nContent-Length: {len(text)}\r\n"
+        if headers:
+            head += "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         connection = self._kept() or _Connection(self._connect())
         try:
             answer = connection.exchange(f"{head}\r\n{body}".encode("ascii"), ends)
         except (OSError, httptools.HttpParserError) as error:
             connection.close()
-            raise NoAnswer(_why(error)) from error
+            raise NoAnswer(why(error)) from error
         if answer.keep_alive:
             self._idle.append(connection)
         else:
@@ -230,7 +243,7 @@ class Transport:
         except TimeoutError as error:
             raise NotSent(f"no answer in time, connecting may take {allowed:.1f} s") from error
         except (OSError, UnicodeError) as error:
-            raise NotSent(_why(error)) from error
+            raise NotSent(why(error)) from error
         return sock
 
     def _first_that_answers(self, ends: float) -> socket.socket:
@@ -262,14 +275,15 @@ def _left(ends: float) -> float:
     return left
 
 
-def _tls_context() -> ssl.SSLContext:
+def tls_context() -> ssl.SSLContext:
+    """What a certificate is checked with."""
     # The system's trust store first (a company's own authority), certifi's for systems that have none.
     context = ssl.create_default_context()
     context.load_verify_locations(certifi.where())
     return context
 
 
-def _why(error: BaseException) -> str:
+def why(error: BaseException) -> str:
     """A sentence about a network error that names no address and holds nothing of the request."""
     if isinstance(error, socket.gaierror):
         return "the host name did not resolve"

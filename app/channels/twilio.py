@@ -7,7 +7,6 @@ idempotent and Twilio has no idempotency key for it, so nothing is ever repeated
 """
 
 import json
-import re
 from base64 import b64encode
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -15,7 +14,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from app import clock
+from app.channels.answers import clean, json_object, provider_id, retry_after
 from app.channels.base import (
     Accepted,
     Failure,
@@ -28,17 +27,13 @@ from app.channels.base import (
 )
 from app.channels.transport import Answer, NoAnswer, NotSent, Transport
 from app.channels.twilio_errors import classify, explain
-from app.masking import mask_bare
 from app.settings import TWILIO_API
 
 VALIDITY_S = (1, 36_000)
 """What Twilio takes as ValidityPeriod; 36,000 is also its default."""
-RETRY_AFTER_CAP_S = 3600.0
 
-_ID = re.compile(r"[\x21-\x7e]{1,64}")
 _PAGE_SIZE = 100
 _MAX_PAGES = 10
-_SECONDS = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 
 
 class TwilioProvider:
@@ -78,9 +73,8 @@ class TwilioProvider:
         if isinstance(answer, Failure):
             return answer
         if 200 <= answer.status < 300:
-            created = _json_object(answer.body)
-            sid = created.get("sid")
-            if isinstance(sid, str) and _ID.fullmatch(sid):
+            created = json_object(answer.body)
+            if sid := provider_id(created.get("sid")):
                 return Accepted(sid, str(created.get("status") or "queued"), answer.status)
         return self._failure(answer)
 
@@ -88,7 +82,7 @@ class TwilioProvider:
         """One message from Twilio's log; None where it does not know the id."""
         answer = self._ask("GET", f"{self._messages}/{quote(provider_message_id, safe='')}.json")
         # Only a 404 that speaks JSON is Twilio's; any other says that we asked in the wrong place.
-        if isinstance(answer, Answer) and answer.status == 404 and _json_object(answer.body):
+        if isinstance(answer, Answer) and answer.status == 404 and json_object(answer.body):
             return None
         return self._record(self._read(answer))
 
@@ -146,7 +140,7 @@ class TwilioProvider:
     def _read(self, answer: Answer | Failure) -> dict[str, Any]:
         if isinstance(answer, Failure):
             raise ProviderUnavailable(answer)
-        body = _json_object(answer.body) if answer.status == 200 else {}
+        body = json_object(answer.body) if answer.status == 200 else {}
         if not body:
             raise ProviderUnavailable(self._failure(answer))
         return body
@@ -183,7 +177,7 @@ class TwilioProvider:
 
     def _failure(self, answer: Answer) -> Failure:
         """The failure in an answer: ``{code, message, …}``, or RFC 9457's ``{title, code, detail, …}``."""
-        body = _json_object(answer.body)
+        body = json_object(answer.body)
         code = _integer(body.get("code"))
         kind, min_delay_s = classify(answer.status, code)
         if not answer.whole and kind is FailureKind.PERMANENT:
@@ -198,22 +192,26 @@ class TwilioProvider:
             text = f"Twilio answered HTTP {answer.status}, but what it said cannot be read."
         else:
             text = f"Twilio answered HTTP {answer.status}."
-        retry_after_s = _retry_after(answer.headers.get("retry-after"))
+        retry_after_s = retry_after(answer.headers.get("retry-after"))
         return Failure(kind, self._clean(text), code, answer.status, retry_after_s, min_delay_s)
 
     def _clean(self, text: object) -> str:
-        """Fit for logs and for the owner: one line, no phone numbers, no secret, not long."""
-        line = " ".join(str(text).replace(self._secret, "***").split())
-        return mask_bare("".join(character for character in line if character.isprintable()))[:300]
+        return clean(text, self._secret)
 
 
 def _fields(message: OutgoingMessage) -> list[tuple[str, str]]:
     """The form of one POST; MediaUrl repeats, and a messaging service as sender has a field of its own."""
     fields = [("To", message.to)]
     fields.append(("MessagingServiceSid" if message.sender.startswith("MG") else "From", message.sender))
-    if message.body:
-        fields.append(("Body", message.body))
-    fields += [("MediaUrl", url) for url in message.media_urls]
+    if message.content_sid is not None:
+        # An approved template brings its own text and media.
+        fields.append(("ContentSid", message.content_sid))
+        if message.content_variables:
+            fields.append(("ContentVariables", json.dumps(dict(message.content_variables), ensure_ascii=False)))
+    else:
+        if message.body:
+            fields.append(("Body", message.body))
+        fields += [("MediaUrl", url) for url in message.media_urls]
     if message.status_callback is not None:
         fields.append(("StatusCallback", message.status_callback))
     if message.valid_for_s is not None:
@@ -222,32 +220,8 @@ def _fields(message: OutgoingMessage) -> list[tuple[str, str]]:
     return fields
 
 
-def _json_object(body: bytes) -> dict[str, Any]:
-    """The object in a body; empty where there is none."""
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
 def _integer(value: object) -> int | None:
     """An error code, which Twilio writes as a number, and in some products as a string."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
         value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 10**9 else None
-
-
-def _retry_after(value: str | None) -> float | None:
-    """Seconds from a Retry-After header (RFC 9110, 10.2.3): a number or a date; None where it is neither."""
-    if value is None:
-        return None
-    value = value.strip()
-    if _SECONDS.fullmatch(value):
-        return min(float(value), RETRY_AFTER_CAP_S)
-    try:
-        at = parsedate_to_datetime(value)
-        seconds = ((at if at.tzinfo else at.replace(tzinfo=UTC)) - clock.now()).total_seconds()
-    except (ValueError, TypeError, OverflowError):
-        return None
-    return min(max(seconds, 0.0), RETRY_AFTER_CAP_S)

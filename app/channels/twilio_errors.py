@@ -11,6 +11,7 @@ status.
 
 from typing import NamedTuple
 
+from app.channels.answers import kind_of_status
 from app.channels.base import FailureKind
 
 _P = FailureKind.PERMANENT
@@ -112,44 +113,21 @@ RULES: dict[int, Rule] = {
     30640: Rule(_P, 0, "The message was blocked on its way to the recipient."),
 }
 
-_ELSEWHERE = frozenset({301, 302, 307, 308})
-_NOT_ABOUT_THE_MESSAGE = frozenset({403, 404, 405, 407})
-
 
 def classify(http_status: int | None, code: int | None) -> tuple[FailureKind, float]:
     """What an answer that is not a success allows, and how many seconds to wait at least.
 
-    ``http_status`` is None for codes that came in a status callback. Where the table says nothing:
-
-    * 5xx, and a 2xx that was not understood: ambiguous. So is 408: a gateway says it also when what it had
-      passed on was answered too late.
-    * A redirect is not followed: the request went to an address that does not handle it (http for https, a
-      login page of the network), as will all others. So it is the configuration, and nothing is burnt.
-    * 401: configuration, whatever the code.
-    * 403, 404, 405 and 407 without a code did not come from Twilio's message API, which always gives one: the
-      base URL or something in between is wrong, not this message. With a code of its own the answer is about
-      the message: permanent.
-    * 429: throttled, whatever the code, because it was never processed (twilio.com/docs/api/errors/20429);
-      the code's own delay still holds.
-    * Any other 4xx: permanent.
+    ``http_status`` is None for codes that came in a status callback. A 4xx is read by its code where the table has it
+    (but 401 is the configuration and 429 throttling whatever the code, which still sets the delay of the latter);
+    everything else by its status alone (``answers.kind_of_status``). Twilio's message API always gives a code.
     """
     rule = RULES.get(code) if code is not None else None
     delay = rule.min_delay_s if rule else 0.0
     if http_status is None:
         return (rule.kind, delay) if rule else (FailureKind.PERMANENT, 0.0)
-    if http_status in _ELSEWHERE or http_status == 401:
-        return FailureKind.CONFIGURATION, 0.0
-    if http_status < 400 or http_status >= 500:
-        return FailureKind.AMBIGUOUS, 0.0
-    if http_status == 429:
-        return FailureKind.THROTTLED, delay
-    if rule:
+    if rule and 400 <= http_status < 500 and http_status not in (401, 429):
         return rule.kind, delay
-    if http_status == 408:
-        return FailureKind.AMBIGUOUS, 0.0
-    if code is None and http_status in _NOT_ABOUT_THE_MESSAGE:
-        return FailureKind.CONFIGURATION, 0.0
-    return FailureKind.PERMANENT, 0.0
+    return kind_of_status(http_status, explained=code is not None), delay if http_status == 429 else 0.0
 
 
 def explain(code: int) -> str:

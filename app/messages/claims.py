@@ -5,7 +5,7 @@ so that a crash at any point leaves a trace to reconcile from.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
@@ -15,14 +15,15 @@ from sqlalchemy.sql import ColumnElement
 
 from app import clock, metrics, queue
 from app.channels import accounts
-from app.channels.registry import Providers
+from app.channels.registry import Providers, providers
 from app.contacts import service as contacts
-from app.database import batch, writing
+from app.database import batch, reading, writing
 from app.ids import new_id
 from app.logs import get_logger
 from app.messages import pacing, statements
 from app.messages.models import Message
 from app.messages.states import Reason, Status
+from app.workspaces.models import Workspace
 
 TWIN_WAIT = timedelta(seconds=10)
 
@@ -55,6 +56,8 @@ class Claim:
     retry_policy: str
     attempts_used: int
     attempts_uncounted: int
+    sender_name: str | None = None
+    """Of an email: what the workspace is called."""
 
 
 def lease(timeout_s: float) -> timedelta:
@@ -62,7 +65,7 @@ def lease(timeout_s: float) -> timedelta:
     return timedelta(seconds=2 * timeout_s + 10)
 
 
-def claim(message_ids: Sequence[str], providers: Providers) -> list[Claim]:
+def claim(message_ids: Sequence[str]) -> list[Claim]:
     """Claim those of the messages that may go out now, all at once.
 
     The senders' turns are taken first: what has none yet is not claimed. What cannot go out is dealt with on the way:
@@ -72,42 +75,51 @@ def claim(message_ids: Sequence[str], providers: Providers) -> list[Claim]:
     message_ids = pacing.admit(message_ids)
     if not message_ids:
         return []
-    now = clock.now()
-    lease_until = now + lease(providers.timeout_s)
+    now, by_channel = clock.now(), providers()
+    lease_until = now + lease(by_channel.timeout_s)
+    routes = [statements.Route(channel, one.account, one.name) for channel, one in by_channel.items()]
     attempt_ids = {message_id: new_id() for message_id in message_ids}
     with batch() as connection:
-        rows = statements.claim(
-            connection,
-            attempt_ids,
-            now=now,
-            lease_until=lease_until,
-            providers=providers,
-        )
+        rows = statements.claim(connection, attempt_ids, routes, now=now, lease_until=lease_until)
     claims = [Claim(attempt_id=attempt_ids[row.id], lease_until=lease_until, **row._mapping) for row in rows]
     refused = attempt_ids.keys() - {one.id for one in claims}
     if refused:
         try:
-            _deal_with(sorted(refused), providers, now)
+            _deal_with(sorted(refused), by_channel, now)
         except SQLAlchemyError as error:
             # What was claimed is committed and must be sent now; what was not is found again by the feeder.
             metrics.errors.inc("refused")
             log.error("refused claims not dealt with", count=len(refused), error=str(error).splitlines()[0])
-    return claims
+    return _named(claims)
 
 
-def _deal_with(refused: Sequence[str], providers: Providers, now: datetime) -> None:
+def _named(claims: list[Claim]) -> list[Claim]:
+    """With the names of the workspaces that send an email; everything else costs nothing here."""
+    wanted = {claim.workspace_id for claim in claims if claim.channel == "email"}
+    if not wanted:
+        return claims
+    query = select(Workspace.id, Workspace.name).where(Workspace.id.in_(wanted), Workspace.name != Workspace.id)
+    with reading() as session:
+        names = {row[0]: row[1] for row in session.execute(query)}
+    return [
+        replace(claim, sender_name=names.get(claim.workspace_id)) if claim.channel == "email" else claim
+        for claim in claims
+    ]
+
+
+def _deal_with(refused: Sequence[str], by_channel: Providers, now: datetime) -> None:
     nudges: list[queue.Nudge] = []
     early: list[Message] = []
     with writing() as session:
         for message_id in refused:
-            nudges += _refuse(session, message_id, providers, now, early)
+            nudges += _refuse(session, message_id, by_channel, now, early)
     if early:
         nudges += queue.too_early([(one.id, one.revision, one.scheduled_at - now) for one in early])
     queue.try_add(nudges)
 
 
 def _refuse(
-    session: Session, message_id: str, providers: Providers, now: datetime, early: list[Message]
+    session: Session, message_id: str, by_channel: Providers, now: datetime, early: list[Message]
 ) -> list[queue.Nudge]:
     """The claim was lost: find out why, record what the owner must know, and return the nudges to add.
 
@@ -129,7 +141,7 @@ def _refuse(
     if message.scheduled_at > now:
         early.append(message)
         return []
-    provider = providers.get(message.channel)
+    provider = by_channel.get(message.channel)
     if provider is None:
         _end_unsent(session, message, Reason.CHANNEL_UNAVAILABLE, now)
         return []

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from app.channels.base import Failure, FailureKind
+from app.channels.base import Failure, FailureKind, Hindsight
 from app.messages.states import Reason
 from app.retry import POLICIES, UNCOUNTED
 
@@ -14,6 +14,8 @@ MIN_LOOKS = 2
 MIN_AGE = timedelta(seconds=30)
 """Twilio can take about 26 s before it answers a POST: "not found" means nothing before that."""
 GIVE_UP_LOOKING = timedelta(days=7)
+REPEATABLE_FOR = timedelta(hours=23)
+"""Since the first doubtful try; Resend keeps an idempotency key for 24 hours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +86,16 @@ def after_failure(failure: Failure, standing: Standing, now: datetime) -> Decisi
             delay = UNCOUNTED.delay_s(tries) if failure.retry_after_s is None else failure.retry_after_s
             return _retry(now + timedelta(seconds=max(delay, failure.min_delay_s)), standing, uncounted=True)
         case FailureKind.UNREACHABLE:
-            # Nothing left the house, however often we try: only the message's validity ends this. The gap grows with
-            # the time that the message is late already, so that an outage is noticed to be over within half a minute.
-            late = (now - standing.due_at).total_seconds()
-            return _retry(now + timedelta(seconds=min(max(late / 2, 1), UNCOUNTED.max_delay_s)), standing)
+            # Nothing left the house, however often we try: only the message's validity ends this.
+            return _retry(now + _patience(standing, now), standing)
+
+
+def _patience(standing: Standing, now: datetime) -> timedelta:
+    """A gap that grows with the time that the message is late already: that an outage is over is noticed within half a
+    minute.
+    """
+    late = (now - standing.due_at).total_seconds()
+    return timedelta(seconds=min(max(late / 2, 1), UNCOUNTED.max_delay_s))
 
 
 def _retry(at: datetime, standing: Standing, *, counted: bool = False, uncounted: bool = False) -> Decision:
@@ -105,27 +113,31 @@ def after_lookup(standing: Standing, *, looks: int, tried_at: datetime, hold: bo
     return _retry(now, standing, uncounted=True)
 
 
-REPEATABLE_FOR = timedelta(hours=23)
-"""Resend keeps an idempotency key for 24 hours (resend.com/docs/dashboard/emails/idempotency-keys)."""
-
-
 def without_log(
-    standing: Standing, *, repeatable: bool, reports_within: timedelta, tried_at: datetime, hold: bool, now: datetime
+    standing: Standing,
+    hindsight: Hindsight,
+    *,
+    tried_at: datetime,
+    in_doubt_since: datetime,
+    repeat_refused: bool,
+    hold: bool,
+    now: datetime,
 ) -> Decision:
-    """A doubtful try of ``tried_at`` at a provider whose log cannot be searched.
+    """The provider has no log in which a doubtful try could be looked up.
 
-    Where the same request is answered as the first one was, it is simply repeated. Elsewhere only the provider's own
-    report could prove that it was accepted; when none has come in time, the workspace's wish decides.
+    Where the same request cannot have a second effect it is repeated. Else its own reports are waited for, and then the
+    workspace's ``on_unknown`` decides. What has lost its use meanwhile is not called expired: perhaps it arrived.
+    ``repeat_refused``: the provider said that it knows another text of this message.
     """
-    if repeatable and now - tried_at < REPEATABLE_FOR:
-        hold = False
-    elif now - tried_at < reports_within:
-        return LookUp(tried_at + reports_within)
-    if hold:
+    if hindsight.repeatable and not repeat_refused and now - in_doubt_since < REPEATABLE_FOR:
+        at = now + _patience(standing, now)
+        return Retry(at, counted=False) if at < standing.valid_until else Fail(Reason.HELD_UNKNOWN)
+    if now < tried_at + hindsight.reports_within:
+        return LookUp(tried_at + hindsight.reports_within)
+    spent = standing.attempts_uncounted + 1 > UNCOUNTED.max_attempts
+    if hold or repeat_refused or spent or now >= standing.valid_until:
         return Fail(Reason.HELD_UNKNOWN)
-    if standing.attempts_uncounted + 1 > UNCOUNTED.max_attempts:
-        return Fail(Reason.ATTEMPTS_EXHAUSTED)
-    return _retry(now, standing, uncounted=True)
+    return Retry(now, counted=False, uncounted=True)
 
 
 def after_failed_lookup(*, tried_at: datetime, now: datetime) -> Decision:

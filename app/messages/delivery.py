@@ -8,35 +8,32 @@ from datetime import timedelta
 
 from app import clock, faults
 from app.channels.base import OutgoingMessage, SendResult
-from app.channels.registry import Providers
-from app.channels.registry import providers as current_providers
+from app.channels.registry import providers
 from app.extensions import settings
 from app.messages import claims, settling
 from app.messages.claims import Claim
-from app.workspaces import service as workspaces
 
 
 def deliver(message_id: str) -> None:
     """Send one message if it is its time and nothing speaks against it."""
-    providers = current_providers()
-    for claim in claims.claim([message_id], providers):
+    for claim in claims.claim([message_id]):
         faults.point("claimed")
-        result = post(claim, providers)
+        result = post(claim)
         faults.point("posted")
         if result is None:
             settling.give_back([claim])
         else:
-            settling.settle([(claim, result)], providers)
+            settling.settle([(claim, result)])
         faults.point("settled")
 
 
-def post(claim: Claim, providers: Providers) -> SendResult | None:
-    """Hand a claimed message to the provider.
+def post(claim: Claim) -> SendResult | None:
+    """Hand a claimed message to the provider of its channel.
 
     None where too little of the lease is left: this worker was held up, or the message waited for a thread, and
     another worker might take it over before our request would end. Nothing was posted then.
     """
-    provider = providers[claim.channel]
+    provider = providers().of(claim.channel)
     if claim.lease_until - clock.now() <= timedelta(seconds=provider.timeout_s):
         return None
     return provider.send(_outgoing(claim))
@@ -45,7 +42,7 @@ def post(claim: Claim, providers: Providers) -> SendResult | None:
 def _outgoing(claim: Claim) -> OutgoingMessage:
     config = settings()
     callback = None
-    if config.status_callbacks_reach_us and claim.channel != "email":
+    if claim.channel != "email" and config.status_callbacks_reach_us:
         callback = f"{config.base_url}/webhooks/twilio/status?attempt={claim.attempt_id}"
     return OutgoingMessage(
         attempt_id=claim.attempt_id,
@@ -58,7 +55,7 @@ def _outgoing(claim: Claim) -> OutgoingMessage:
         message_id=claim.id,
         channel=claim.channel,
         subject=claim.subject,
-        sender_name=workspaces.name_of(claim.workspace_id) if claim.channel == "email" else None,
+        sender_name=claim.sender_name,
         content_sid=claim.content_sid,
         content_variables=claim.content_variables,
     )

@@ -116,11 +116,12 @@ def count_from(place: Place) -> int:
 def paused_channels() -> frozenset[str]:
     """The channels whose provider refuses our account at the moment."""
     with reading() as session:
-        return providers().channels_of(accounts.paused_accounts(session))
+        refused = frozenset(row.id for row in accounts.paused_accounts(session))
+    return providers().channels_of(refused) if refused else refused
 
 
 def worth_a_nudge(rows: Sequence[Waiting], now: datetime, *, paused: frozenset[str]) -> list[Waiting]:
-    """Of what is due while an account is paused only that which has lost its use: a nudge then says so in its row."""
+    """Of what is due on paused channels only that which has lost its use: a nudge then says so in its row."""
     return [row for row in rows if row.channel not in paused or row.scheduled_at > now or row.valid_until <= now]
 
 

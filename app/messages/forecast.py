@@ -8,11 +8,11 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.channels.segments import count_segments
+from app.messages import rates as sender_rates
 from app.messages.models import Message
+from app.messages.rates import Rates
 from app.messages.service import Draft
 from app.messages.states import Status
-from app.workspaces import rates as sender_rates
-from app.workspaces.rates import Rates
 
 LOOK_BACK = timedelta(hours=4)
 """What was due longer ago is over by now, unless its caller gave it a longer validity than the usual one."""

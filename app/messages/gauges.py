@@ -7,6 +7,7 @@ from sqlalchemy import func, select
 
 from app import clock, metrics, queue
 from app.channels import accounts
+from app.channels.registry import providers
 from app.database import reading
 from app.extensions import redis_client
 from app.messages.models import Message
@@ -32,7 +33,7 @@ def read() -> Iterable[metrics.Gauge]:
         in_line = session.scalar(
             select(func.count()).where(Message.status == Status.SCHEDULED, Message.slot_at.is_not(None))
         )
-        paused = bool(accounts.paused_accounts(session))
+        paused = any(providers().with_account(row.id) for row in accounts.paused_accounts(session))
     late = (now - oldest).total_seconds() if oldest else 0.0
     yield "bellhop_oldest_due_seconds", "How long the oldest unsent message has been due", late
     yield "bellhop_due_messages", "Messages that are due and not yet claimed", float(due or 0)

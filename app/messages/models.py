@@ -14,6 +14,12 @@ ID = String(32)
 ADDRESS = String(320)
 """A phone number, or an email address of the longest kind (RFC 5321)."""
 
+MAY_FALL_BACK = (
+    "fallback IS NOT NULL AND (status IN ('failed', 'undelivered')"
+    " OR (status = 'skipped' AND reason IN ('channel_unavailable', 'whatsapp_window')))"
+)
+"""Ended, with channels left to try. In this form, so that the partial index fits wherever it is asked."""
+
 
 class Message(Base):
     """One message to one person.
@@ -92,9 +98,9 @@ class Message(Base):
         ),
         Index(
             "ix_messages_fallback",
-            "id",
-            postgresql_where=text("fallback IS NOT NULL AND status IN ('failed', 'undelivered')"),
-            sqlite_where=text("fallback IS NOT NULL AND status IN ('failed', 'undelivered')"),
+            "due_at",
+            postgresql_where=text(MAY_FALL_BACK),
+            sqlite_where=text(MAY_FALL_BACK),
         ),
         Index("ix_messages_workspace_due", "workspace_id", "due_at", "id"),
         Index("ix_messages_workspace_status", "workspace_id", "status", "due_at", "id"),

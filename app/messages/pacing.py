@@ -42,10 +42,10 @@ from app import clock, metrics, queue, scripts
 from app.database import UtcDateTime, batch, given_rows, reading
 from app.extensions import redis_client
 from app.logs import get_logger
+from app.messages import rates
 from app.messages.models import Message
+from app.messages.rates import Rates
 from app.messages.states import Status
-from app.workspaces import rates
-from app.workspaces.rates import Rates
 
 AHEAD = timedelta(seconds=30)
 """How far ahead turns are promised: several sweeps, so that a sender is never idle for want of one."""

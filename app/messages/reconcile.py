@@ -7,6 +7,7 @@ UPDATE, so that two workers cannot look at the same time and resend twice.
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from http import HTTPStatus
 
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
@@ -14,7 +15,7 @@ from sqlalchemy.orm import Session, aliased
 
 from app import clock, metrics, queue
 from app.channels.base import Hindsight, Provider, ProviderRecord, ProviderUnavailable
-from app.channels.registry import Providers, providers
+from app.channels.registry import providers
 from app.database import reading, writing
 from app.extensions import settings
 from app.logs import get_logger
@@ -46,23 +47,23 @@ log = get_logger(__name__)
 class _Look:
     message: Message
     attempt: Attempt
-    since: datetime
+    """The latest."""
+    in_doubt_since: datetime
     hold: bool
 
 
 def reconcile(message_id: str) -> None:
     """Look an unknown message up, and settle it if the log tells enough."""
-    known = providers()
-    look = _begin_look(message_id, known)
+    look = _begin_look(message_id)
     if look is None:
         return
-    message = look.message
-    provider = known.get(message.channel)
+    message, provider = look.message, _who_tried(look)
     if provider is None or not provider.hindsight.searchable:
-        _conclude(look, _without_log(look, provider), looks=0)
+        _conclude(look, _decide_without_log(look, provider), looks=0)
         return
+    since = look.in_doubt_since - CLOCK_SLACK
     try:
-        records = provider.find(to=message.to_address, sender=message.from_address, since=look.since)
+        records = provider.find(to=message.to_address, sender=message.from_address, since=since)
     except ProviderUnavailable as error:
         log.warning("provider's log cannot be read", message_id=message.id, error=str(error))
         _conclude(look, decisions.after_failed_lookup(tried_at=look.attempt.started_at, now=clock.now()), looks=0)
@@ -86,14 +87,32 @@ def reconcile(message_id: str) -> None:
     _conclude(look, decision, looks=looks)
 
 
-def _begin_look(message_id: str, providers: Providers) -> _Look | None:
+def _who_tried(look: _Look) -> Provider | None:
+    """The provider of the latest try; None where another carries the channel by now, or nobody."""
+    provider = providers().get(look.message.channel)
+    return provider if provider is not None and provider.name == look.attempt.provider else None
+
+
+def _decide_without_log(look: _Look, provider: Provider | None) -> decisions.Decision:
+    return decisions.without_log(
+        standing(look.message),
+        provider.hindsight if provider else Hindsight(searchable=False, fetchable=False),
+        tried_at=look.attempt.started_at,
+        in_doubt_since=look.in_doubt_since,
+        repeat_refused=look.attempt.http_status == HTTPStatus.CONFLICT,
+        hold=look.hold,
+        now=clock.now(),
+    )
+
+
+def _begin_look(message_id: str) -> _Look | None:
     now = clock.now()
     with writing() as session:
         message = session.scalar(
             update(Message)
             .where(Message.id == message_id, Message.status == Status.UNKNOWN, Message.next_check_at <= now)
             # Should this worker die, somebody else looks after its time-out.
-            .values(next_check_at=now + timedelta(seconds=providers.timeout_s + 20))
+            .values(next_check_at=now + timedelta(seconds=providers().timeout_s + 20))
             .returning(Message)
         )
         if message is None:
@@ -104,29 +123,20 @@ def _begin_look(message_id: str, providers: Providers) -> _Look | None:
         tries = session.scalars(select(Attempt).where(Attempt.message_id == message.id).order_by(Attempt.number)).all()
         doubtful = [attempt for attempt in tries if attempt.outcome not in SETTLED_REFUSALS]
         workspace = session.get_one(Workspace, message.workspace_id)
-        since = min(attempt.started_at for attempt in doubtful or tries) - CLOCK_SLACK
+        since = min(attempt.started_at for attempt in doubtful or tries)
         return _Look(message, tries[-1], since, workspace.on_unknown == "hold")
 
 
-def _without_log(look: _Look, provider: Provider | None) -> decisions.Decision:
-    """There is no log in which the message could be found (see `Hindsight`)."""
-    hindsight = provider.hindsight if provider else Hindsight(searchable=False, fetchable=False)
-    return decisions.without_log(
-        standing(look.message),
-        repeatable=hindsight.repeatable,
-        reports_within=hindsight.reports_within,
-        tried_at=look.attempt.started_at,
-        hold=look.hold,
-        now=clock.now(),
-    )
-
-
 def _twin_is_sending(session: Session, message: Message) -> bool:
-    """An equal text to the same person is on its way: a record in the log could be either's, so wait for its answer."""
+    """An equal text to the same person is on its way: a record in the log could be either's, so wait for its answer.
+
+    Of an approved template the log has the provider's text and not ours: there any other message could be the twin.
+    """
     twin = aliased(Message)
+    same = () if message.content_sid else (twin.content_hash == message.content_hash,)
     query = select(twin.id).where(
         twin.to_address == message.to_address,
-        twin.content_hash == message.content_hash,
+        *same,
         twin.status == Status.SENDING,
         twin.id != message.id,
     )
@@ -137,7 +147,11 @@ def _match(message: Message, records: list[ProviderRecord]) -> ProviderRecord | 
     """The oldest record with our text whose id no other message has."""
     # Surrounding space does not survive everywhere. A text that only ends like ours is another message's.
     text = message.body.strip()
-    candidates = [record for record in records if record.body.strip().removeprefix(TRIAL_PREFIX).strip() == text]
+    candidates = [
+        record
+        for record in records
+        if message.content_sid or record.body.strip().removeprefix(TRIAL_PREFIX).strip() == text
+    ]
     if not candidates:
         return None
     found = [record.provider_message_id for record in candidates]
@@ -148,6 +162,7 @@ def _match(message: Message, records: list[ProviderRecord]) -> ProviderRecord | 
 
 
 def _conclude(look: _Look, decision: decisions.Decision, *, looks: int) -> None:
+    """``looks``: how often the log has not had it; 0 where it told nothing."""
     now = clock.now()
     nudges: list[queue.Nudge] = []
     with writing() as session:
@@ -159,25 +174,26 @@ def _conclude(look: _Look, decision: decisions.Decision, *, looks: int) -> None:
                 if _settle(session, look, status=Status.FAILED, reason=reason, finished_at=now, next_check_at=None):
                     metrics.failed.inc(reason, "")
                     log.error("unknown message given up", message_id=look.message.id, reason=reason.value)
-            case decisions.Retry(at):
+            case decisions.Retry(at, _, uncounted):
                 row = _settle(
                     session,
                     look,
                     status=Status.SCHEDULED,
                     scheduled_at=at,
                     revision=Message.revision + 1,
-                    attempts_uncounted=Message.attempts_uncounted + 1,
+                    attempts_uncounted=Message.attempts_uncounted + int(uncounted),
                     next_check_at=None,
                     checks=0,
                 )
-                if row is not None:
+                if row is not None and looks:
                     session.execute(
                         update(Attempt)
                         .where(Attempt.id == look.attempt.id, Attempt.provider_message_id.is_(None))
                         .values(outcome="not_accepted")
                     )
+                if row is not None:
                     nudges = [queue.send_nudge(row.id, row.revision, at)]
-                    log.info("unknown message was not accepted, sending again", message_id=row.id)
+                    log.info("unknown message is sent again", message_id=row.id, looked_up=bool(looks))
             case decisions.PauseAccount():
                 raise AssertionError("a look-up pauses nothing")
     queue.try_add(nudges)
@@ -199,36 +215,39 @@ def _settle(session: Session, look: _Look, **values: object) -> Message | None:
 
 def refresh(message_id: str) -> None:
     """Pull the status of an accepted message whose reports may have been lost."""
-    known = providers()
     now = clock.now()
     with writing() as session:
         message = session.scalar(
             update(Message)
             .where(Message.id == message_id, Message.status == Status.SENT, Message.next_check_at <= now)
-            .values(next_check_at=now + timedelta(seconds=known.timeout_s + 20), checks=Message.checks + 1)
+            .values(next_check_at=now + timedelta(seconds=providers().timeout_s + 20), checks=Message.checks + 1)
             .returning(Message)
         )
     if message is None or message.provider_message_id is None or message.sent_at is None:
         return
-    provider = known.named(message.provider or "")
-    if provider is None or not provider.hindsight.fetchable:
-        return
-    try:
-        record = provider.fetch(message.provider_message_id)
-    except ProviderUnavailable as error:
-        log.warning("status cannot be pulled", message_id=message.id, error=str(error))
-        record = None
-    if record is not None:
-        raw = {"source": "pull", "status": record.status, "error_message": record.error_message}
-        status.apply_report(
-            status.Report(provider.name, record.provider_message_id, record.status, None, record.error_code, raw)
-        )
-    again = decisions.next_pull(
-        message.checks, message.sent_at, clock.now(), callbacks=settings().status_callbacks_reach_us
-    )
+    again = None
+    provider = providers().get(message.channel)
+    # Where another carries the channel by now, or one that does not tell, there is nobody to ask.
+    if provider is not None and provider.name == message.provider and provider.hindsight.fetchable:
+        _pull(provider, message.id, message.provider_message_id)
+        reported = settings().reports_reach_us(provider.name)
+        again = decisions.next_pull(message.checks, message.sent_at, clock.now(), callbacks=reported)
     with writing() as session:
         session.execute(
             update(Message)
             .where(Message.id == message_id, Message.status == Status.SENT, Message.next_check_at.is_not(None))
             .values(next_check_at=again)
+        )
+
+
+def _pull(provider: Provider, message_id: str, provider_message_id: str) -> None:
+    try:
+        record = provider.fetch(provider_message_id)
+    except ProviderUnavailable as error:
+        log.warning("status cannot be pulled", message_id=message_id, error=str(error))
+        return
+    if record is not None:
+        raw = {"source": "pull", "status": record.status, "error_message": record.error_message}
+        status.apply_report(
+            status.Report(provider.name, record.provider_message_id, record.status, None, record.error_code, raw)
         )

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from app import clock, ids, metrics, queue
 from app.channels.phone import WHATSAPP, channel_of, check_address
-from app.channels.segments import count_segments
+from app.channels.segments import segments_of
 from app.database import insert_ignore, writing
 from app.errors import Conflict, NotFound, invalid_field
 from app.extensions import settings
@@ -45,7 +45,7 @@ class Origin:
     Such a message is written when it is sent (``app.messages.rendering``).
     """
 
-    kind: str
+    kind: str | None
     template_id: str | None = None
     contact_id: str | None = None
     appointment_id: str | None = None
@@ -74,6 +74,8 @@ class Draft:
     reference: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     job_id: str | None = None
+    subject: str | None = None
+    """Of an email whose text is given."""
     channel: str | None = None
     """None is the address's; one that will not be sent may have none."""
     retry_policy: str = "default"
@@ -128,14 +130,14 @@ class SenderBook:
             sender = config.twilio_messaging_service_sid
             if sender is not None:
                 return sender
-        if sender is None and config.sms_provider == "sandbox":
+        if sender is None and config.provider_of(channel) == "sandbox":
             sender = self._sandbox_sender(channel)
         if sender is None:
             raise invalid_field("fromNumber", f"is required: this workspace has no default sender for {channel}")
         if channel_of(sender) != channel:
             raise invalid_field("fromNumber", "must be a whatsapp: address if and only if `to` is one")
         if sender not in self._allowed and sender != config.shared_sender(channel):
-            if config.sms_provider != "sandbox":
+            if config.provider_of(channel) != "sandbox":
                 raise invalid_field("fromNumber", "is not one of this workspace's senders")
             # The sandbox takes any number, and remembers it so that replies find their workspace.
             workspaces.add_sender(self._session, self._workspace.id, channel, sender)
@@ -223,9 +225,9 @@ def _rows(drafts: Sequence[Draft], taken: Collection[str] = ()) -> list[dict[str
     now = clock.now()
     rows: list[dict[str, Any]] = []
     # All rows of one statement have the same keys; those that most messages leave empty cost nothing there.
-    with_origin = any(draft.origin for draft in drafts)
+    with_origin, with_subject = any(draft.origin for draft in drafts), any(draft.subject for draft in drafts)
     for draft in drafts:
-        row_id = ids.new_id()
+        row_id, channel = ids.new_id(), draft.channel or channel_of(draft.to)
         # A job id that follows from an idempotency key is in use again once the key has expired: then it is a new job.
         keyed = draft.job_id if draft.job_id not in taken else None
         rows.append(
@@ -233,13 +235,13 @@ def _rows(drafts: Sequence[Draft], taken: Collection[str] = ()) -> list[dict[str
                 "id": row_id,
                 "workspace_id": draft.workspace_id,
                 "job_id": keyed or ids.job_id(row_id),
-                "channel": draft.channel or channel_of(draft.to),
+                "channel": channel,
                 "to_address": draft.to,
                 "from_address": draft.sender,
                 "body": draft.body,
                 "media_urls": list(draft.media_urls),
                 "content_hash": content_hash(draft.body, draft.media_urls),
-                "segments": count_segments(draft.body).segments,
+                "segments": segments_of(channel, draft.body),
                 "reference": draft.reference,
                 "extra": draft.metadata,
                 "due_at": draft.due_at,
@@ -258,6 +260,8 @@ def _rows(drafts: Sequence[Draft], taken: Collection[str] = ()) -> list[dict[str
         if with_origin:
             origin = draft.origin
             rows[-1] |= {name: getattr(origin, name) for name in _NO_ORIGIN} if origin else _NO_ORIGIN
+        if with_subject:
+            rows[-1]["subject"] = draft.subject
     return rows
 
 

@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 
 from app import clock, metrics, queue
 from app.channels import accounts
-from app.channels.base import Accepted, Failure, FailureKind, Provider, SendResult
-from app.channels.registry import Providers
+from app.channels.base import Accepted, Failure, FailureKind, SendResult
+from app.channels.registry import providers
 from app.contacts import service as contacts
 from app.database import batch, writing
 from app.logs import get_logger
@@ -29,10 +29,18 @@ GIVEN_BACK = "given_back"
 """The outcome of a claim that ended before anything was posted."""
 
 
-def settle(results: Sequence[tuple[Claim, SendResult]], providers: Providers) -> None:
-    """Write down how tries ended, and plan what follows."""
+def settle(results: Sequence[tuple[Claim, SendResult]]) -> None:
+    """Write down how tries ended, and plan what follows; one statement for the acceptances of each provider."""
+    by_provider: dict[str, list[tuple[Claim, SendResult]]] = {}
+    for one in results:
+        by_provider.setdefault(providers().of(one[0].channel).name, []).append(one)
+    for group in by_provider.values():
+        _settle_or_split(group)
+
+
+def _settle_or_split(results: Sequence[tuple[Claim, SendResult]]) -> None:
     try:
-        _settle(results, providers)
+        _settle(results)
     except IntegrityError:
         # While one of these answers was late, a look gave a twin (an equal text to the same person) the record that it
         # names. That message stays in doubt, and its own look finds the twin's record or none; the others are settled.
@@ -41,24 +49,25 @@ def settle(results: Sequence[tuple[Claim, SendResult]], providers: Providers) ->
             log.warning("the answer's record is another message's", message_id=results[0][0].id)
             return
         for one in results:
-            settle([one], providers)
+            _settle_or_split([one])
 
 
-def _settle(results: Sequence[tuple[Claim, SendResult]], providers: Providers) -> None:
+def _settle(results: Sequence[tuple[Claim, SendResult]]) -> None:
+    """Of one provider, which may have several accounts."""
     now = clock.now()
     accepted = [(claim, result) for claim, result in results if isinstance(result, Accepted)]
     failed = [(claim, result) for claim, result in results if isinstance(result, Failure)]
     if accepted:
-        _settle_accepted(accepted, providers, now)
+        _settle_accepted(accepted, now)
     if failed:
         nudges: list[queue.Nudge] = []
         with writing() as session:
             for claim, failure in failed:
-                nudges += _settle_failure(session, claim, failure, providers[claim.channel], now)
+                nudges += _settle_failure(session, claim, failure, now)
                 _close(session, claim, failure, now)
         queue.try_add(nudges)
     for claim, result in results:
-        _note(claim, result, providers[claim.channel].name, now)
+        _note(claim, result, providers().of(claim.channel).name, now)
 
 
 def give_back(claims: Sequence[Claim]) -> None:
@@ -77,7 +86,8 @@ def give_back(claims: Sequence[Claim]) -> None:
     queue.try_add(nudges)
 
 
-def _settle_accepted(accepted: Sequence[tuple[Claim, Accepted]], providers: Providers, now: datetime) -> None:
+def _settle_accepted(accepted: Sequence[tuple[Claim, Accepted]], now: datetime) -> None:
+    provider = providers().of(accepted[0][0].channel)
     given = [
         statements.Acceptance(
             attempt_id=claim.attempt_id,
@@ -86,31 +96,27 @@ def _settle_accepted(accepted: Sequence[tuple[Claim, Accepted]], providers: Prov
             sid=result.provider_message_id,
             word=result.status if result.status in PROVIDER_RANK else "queued",
             http_status=result.http_status,
-            provider=(provider := providers[claim.channel]).name,
-            pull=provider.hindsight.fetchable,
         )
         for claim, result in accepted
     ]
     with batch() as connection:
-        settled = statements.settle(connection, given, now=now, next_check_at=status.first_pull(now))
+        settled = statements.settle(
+            connection, given, now=now, provider=provider.name, next_check_at=status.first_pull(provider.name, now)
+        )
     others = [(claim, result) for claim, result in accepted if claim.id not in settled.messages]
     for claim, _ in accepted:
         if claim.id in settled.messages:
-            metrics.sent.inc(claim.channel, providers[claim.channel].name)
+            metrics.sent.inc(claim.channel, provider.name)
     if others or settled.reported_early:
         with writing() as session:
             for claim, result in others:
                 status.bind_acceptance(session, claim.attempt_id, result.provider_message_id, result.status, now)
                 attempt = update(Attempt).where(Attempt.id == claim.attempt_id)
                 session.execute(attempt.values(http_status=result.http_status))
-            for name in {one.provider for one in given}:
-                early = [one.sid for one in given if one.provider == name and one.sid in settled.reported_early]
-                status.apply_early_reports(session, name, sorted(early), now)
+            status.apply_early_reports(session, provider.name, sorted(settled.reported_early), now)
 
 
-def _settle_failure(
-    session: Session, claim: Claim, failure: Failure, provider: Provider, now: datetime
-) -> list[queue.Nudge]:
+def _settle_failure(session: Session, claim: Claim, failure: Failure, now: datetime) -> list[queue.Nudge]:
     problem = {"error_code": failure.code, "error_message": failure.message}
     if failure.kind is FailureKind.OPTED_OUT:
         contacts.suppress(session, [claim.workspace_id], claim.channel, claim.to_address, "provider")
@@ -142,7 +148,7 @@ def _settle_failure(
             row = _settle_row(session, claim, status=Status.UNKNOWN, next_check_at=at, checks=0, **problem)
             return [queue.check_nudge(queue.RECONCILE, row.id, at)] if row else []
         case decisions.PauseAccount():
-            accounts.pause(session, provider.account, failure, now)
+            accounts.pause(session, providers().of(claim.channel).account, failure, now)
             _settle_row(session, claim, status=Status.SCHEDULED, revision=Message.revision + 1, **problem)
     return []
 

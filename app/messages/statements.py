@@ -12,13 +12,12 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Boolean, Connection, Integer, Row, String, bindparam, case, exists, insert, or_, select, update
+from sqlalchemy import Connection, Integer, Row, String, bindparam, exists, insert, or_, select, update
 from sqlalchemy.sql import ColumnElement
 from sqlalchemy.sql.dml import Update
 
 from app.appointments.models import Appointment
 from app.channels.models import ProviderAccount
-from app.channels.registry import Providers
 from app.contacts import service as contacts
 from app.database import UtcDateTime, given_rows
 from app.messages.models import Attempt, DeliveryEvent, Message
@@ -26,6 +25,7 @@ from app.messages.states import Status
 
 # Parameters have no column's name: SQLAlchemy would take them for values of an UPDATE.
 _NOW: ColumnElement[datetime] = bindparam("at", type_=UtcDateTime())
+_PROVIDER: ColumnElement[str] = bindparam("by_provider", type_=String())
 
 CLAIMED = (
     Message.id,
@@ -52,30 +52,39 @@ PLAIN_WORDS = ("accepted", "queued", "sending", "sent")
 """Words of the provider that say no more than "we have it"."""
 
 
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A channel, and whose account with which provider it goes through."""
+
+    channel: str
+    account: str
+    provider: str
+
+
 def claim(
     connection: Connection,
     attempt_ids: dict[str, str],
+    routes: Sequence[Route],
     *,
     now: datetime,
     lease_until: datetime,
-    providers: Providers,
 ) -> Sequence[Row[Any]]:
     """Claim those of some messages that may go out now, and enter their attempts; returns `CLAIMED` of each.
 
-    ``attempt_ids`` maps each message to the id that its attempt gets if it is claimed. They may be of any channels that
-    ``providers`` carries.
+    ``attempt_ids`` maps each message to the id that its attempt gets if it is claimed. A message whose channel has no
+    route is not claimed.
     """
-    given = json.dumps([{"id": message, "attempt_id": attempt} for message, attempt in attempt_ids.items()])
     values = {
-        "given": given,
+        "given": json.dumps([{"id": message, "attempt_id": attempt} for message, attempt in attempt_ids.items()]),
+        "routes": json.dumps([asdict(route) for route in routes]),
         "at": now,
         "leased_until": lease_until,
-        "route": providers.routes,
     }
     if connection.dialect.name == "postgresql":
         return connection.execute(_claim_and_note(), values).all()
     rows = connection.execute(_claim_only(), values).all()
     if rows:
+        providers = {route.channel: route.provider for route in routes}
         connection.execute(
             insert(Attempt),
             [
@@ -83,7 +92,7 @@ def claim(
                     "id": attempt_ids[row.id],
                     "message_id": row.id,
                     "number": row.attempt,
-                    "provider": providers[row.channel].name,
+                    "provider": providers[row.channel],
                     "started_at": now,
                 }
                 for row in rows
@@ -104,7 +113,7 @@ def is_of_current_plan() -> ColumnElement[bool]:
 
 def _claim(dialect: str) -> tuple[Any, Any, Update]:
     given = given_rows(dialect, {"id": String, "attempt_id": String})
-    route = given_rows(dialect, {"channel": String, "account": String, "provider": String}, name="route")
+    route = given_rows(dialect, {"channel": String, "account": String, "provider": String}, "routes")
     paused = exists(
         select(ProviderAccount.id).where(ProviderAccount.id == route.c.account, ProviderAccount.paused_at.is_not(None))
     )
@@ -186,9 +195,6 @@ class Acceptance:
     sid: str
     word: str
     http_status: int
-    provider: str
-    pull: bool
-    """Whether the provider can be asked for the message's status."""
 
 
 _ACCEPTANCE = {
@@ -198,8 +204,6 @@ _ACCEPTANCE = {
     "sid": String,
     "word": String,
     "http_status": Integer,
-    "provider": String,
-    "pull": Boolean,
 }
 
 
@@ -216,6 +220,7 @@ def settle(
     accepted: Sequence[Acceptance],
     *,
     now: datetime,
+    provider: str,
     next_check_at: datetime | None,
 ) -> Settled:
     """Write down acceptances, of messages and attempts, where the claim still holds and the word is a plain one.
@@ -224,7 +229,7 @@ def settle(
         IntegrityError: a provider's id is another message's; nothing was written.
     """
     given = json.dumps([asdict(one) for one in accepted])
-    values = {"given": given, "at": now, "check_at": next_check_at}
+    values = {"given": given, "at": now, "by_provider": provider, "check_at": next_check_at}
     if connection.dialect.name == "postgresql":
         rows = connection.execute(_settle_and_close(), values).all()
         moved = frozenset(row.message_id for row in rows if row.moved)
@@ -248,7 +253,7 @@ def _settle(given: Any) -> Update:
         .values(
             provider_message_id=given.c.sid,
             provider_status=given.c.word,
-            **sent_values(given.c.provider, _NOW, case((given.c.pull, bindparam("check_at", type_=UtcDateTime())))),
+            **sent_values(_PROVIDER, _NOW, bindparam("check_at", type_=UtcDateTime())),
         )
     )
 
@@ -269,7 +274,7 @@ def _close(given: Any) -> Update:
 def _reported_early(given: Any) -> ColumnElement[bool]:
     return exists(
         select(DeliveryEvent.id).where(
-            DeliveryEvent.provider == given.c.provider,
+            DeliveryEvent.provider == _PROVIDER,
             DeliveryEvent.provider_message_id == given.c.sid,
             DeliveryEvent.message_id.is_(None),
         )

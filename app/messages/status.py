@@ -28,7 +28,11 @@ log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a provider says about one message."""
+    """What a provider says about one message.
+
+    ``attempt_id`` and ``message_id`` are ours, where the provider was told and says them. ``event_id`` is the
+    provider's own id of the report; without one a report is known by the message and its word.
+    """
 
     provider: str
     provider_message_id: str
@@ -36,15 +40,17 @@ class Report:
     attempt_id: str | None = None
     error_code: int | None = None
     raw: dict[str, Any] = field(default_factory=dict)
+    message_id: str | None = None
+    event_id: str | None = None
 
 
-def apply_report(report: Report) -> None:
-    """Store a report and let it move its message forward, if it is news."""
+def apply_report(report: Report) -> Message | None:
+    """Store a report and let it move its message forward, if it is news; returns the message that it is about."""
     now = clock.now()
     with writing() as session:
         message = _message_of(session, report, now)
         event = {
-            "event_id": f"{report.provider}:{report.provider_message_id}:{report.status}",
+            "event_id": f"{report.provider}:{report.event_id or f'{report.provider_message_id}:{report.status}'}",
             "provider": report.provider,
             "provider_message_id": report.provider_message_id,
             "attempt_id": report.attempt_id,
@@ -60,6 +66,7 @@ def apply_report(report: Report) -> None:
         metrics.reports.inc(report.provider, report.status)
     if moved and message is not None:
         events.delivery_reported.send(message_id=message.id, status=report.status)
+    return message
 
 
 def _message_of(session: Session, report: Report, now: datetime) -> Message | None:
@@ -70,9 +77,21 @@ def _message_of(session: Session, report: Report, now: datetime) -> Message | No
         .where(Message.provider == report.provider, Message.provider_message_id == report.provider_message_id)
         .with_for_update()
     )
-    if message is None and report.attempt_id is not None:
-        return bind_acceptance(session, report.attempt_id, report.provider_message_id, report.status, now)
-    return message
+    if message is not None:
+        return message
+    attempt_id = report.attempt_id or _open_attempt(session, report)
+    if attempt_id is None:
+        return None
+    return bind_acceptance(session, attempt_id, report.provider_message_id, report.status, now)
+
+
+def _open_attempt(session: Session, report: Report) -> str | None:
+    """The latest try of the message that the report names, if it is not known yet that it was accepted."""
+    if report.message_id is None:
+        return None
+    open_ones = (Attempt.provider == report.provider, Attempt.provider_message_id.is_(None))
+    query = select(Attempt.id).where(Attempt.message_id == report.message_id, *open_ones)
+    return session.scalar(query.order_by(Attempt.number.desc()).limit(1))
 
 
 def bind_acceptance(
@@ -107,7 +126,7 @@ def bind_acceptance(
         .values(
             provider_message_id=provider_message_id,
             provider_status="accepted",
-            **sent_values(attempt.provider, now, first_pull(now) if _can_be_pulled(attempt.provider) else None),
+            **sent_values(attempt.provider, now, first_pull(attempt.provider, now)),
         )
         .returning(Message)
         .execution_options(populate_existing=True)
@@ -124,14 +143,11 @@ def bind_acceptance(
     return bound
 
 
-def _can_be_pulled(provider: str) -> bool:
-    known = providers().named(provider)
-    return known is None or known.hindsight.fetchable
-
-
-def first_pull(now: datetime) -> datetime | None:
-    """When to ask for the status of what was accepted now."""
-    return next_pull(0, now, now, callbacks=settings().status_callbacks_reach_us)
+def first_pull(provider: str, now: datetime) -> datetime | None:
+    """When to ask for the status of what a provider accepted now; None where it does not tell."""
+    if not providers().tells_status(provider):
+        return None
+    return next_pull(0, now, now, callbacks=settings().reports_reach_us(provider))
 
 
 def apply_early_reports(session: Session, provider: str, provider_message_ids: Sequence[str], now: datetime) -> None:

@@ -18,7 +18,7 @@ from app.channels import accounts
 from app.channels.registry import providers
 from app.database import reading, writing
 from app.logs import get_logger
-from app.messages import pacing, recurring
+from app.messages import fallback, pacing, recurring
 from app.messages.models import Attempt, Message
 from app.messages.states import Status
 
@@ -45,6 +45,7 @@ def sweep() -> None:
         release_expired_leases,
         recurring.materialise_all,
         pacing.hand_out_turns,
+        fallback.take_next_channels,
         start_checks,
         start_probe,
         idempotency.prune,
@@ -128,7 +129,7 @@ def start_checks(now: datetime) -> int:
 
 def start_probe(now: datetime) -> int:
     """Have a worker ask whether paused accounts work again."""
-    due = [account for account in sorted(providers().accounts) if accounts.probe_is_due(account, now)]
-    # The account is in the job's argument; its id may have only what RQ allows in one.
-    jobs = [(account, f"probe-{int(now.timestamp())}-{index}") for index, account in enumerate(due)]
-    return queue.add([queue.Nudge(queue.PROBE, account, job, queue=queue.UPKEEP_QUEUE) for account, job in jobs])
+    with reading() as session:
+        due = [row.id for row in accounts.paused_accounts(session) if row.probe_at is not None and row.probe_at <= now]
+    known = [account for account in due if providers().with_account(account)]
+    return queue.add([queue.probe_nudge(account, now) for account in known])

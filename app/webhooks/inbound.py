@@ -11,14 +11,14 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from app import clock, events, queue
+from app import clock
 from app.channels.phone import channel_of
 from app.contacts import service as contacts
 from app.database import insert_ignore, writing
 from app.extensions import settings
 from app.logs import get_logger
 from app.messages.models import InboundMessage
-from app.messages.service import cancel_pending_to
+from app.messages.opting_out import OptOut, opt_out
 from app.workspaces import service as workspaces
 
 # Twilio's standard keywords and the two of the FCC's 2025 rule (47 CFR 64.1200(a)(10)).
@@ -79,8 +79,8 @@ def receive(inbound: Inbound) -> None:
         "raw": inbound.raw,
         "received_at": clock.now(),
     }
-    dropped: list[str] = []
     concerned: list[str] = []
+    opted_out: OptOut | None = None
     with writing() as session:
         new = insert_ignore(session, InboundMessage, [row], returning=InboundMessage.id)
         if not new:
@@ -88,16 +88,14 @@ def receive(inbound: Inbound) -> None:
         if intent in ("stop", "start"):
             concerned = _workspaces(session, inbound)
         if intent == "stop":
-            contacts.suppress(session, concerned, channel, inbound.sender, "stop")
-            dropped = cancel_pending_to(session, concerned, channel, inbound.sender)
+            opted_out = opt_out(session, concerned, channel, inbound.sender, "stop")
         elif intent == "start":
             contacts.lift(session, concerned, channel, inbound.sender)
-    queue.remove(dropped)
     if intent:
-        log.info("inbound keyword", intent=intent, inbound_id=new[0], workspaces=concerned, cancelled=len(dropped))
-    if intent == "stop":
-        for workspace_id in concerned:
-            events.opted_out.send(workspace_id=workspace_id, channel=channel, address=inbound.sender)
+        cancelled = len(opted_out.dropped_jobs) if opted_out else 0
+        log.info("inbound keyword", intent=intent, inbound_id=new[0], workspaces=concerned, cancelled=cancelled)
+    if opted_out:
+        opted_out.announce()
 
 
 def _workspaces(session: Session, inbound: Inbound) -> list[str]:

@@ -1,7 +1,9 @@
 """The test carrier's inbox, and a way to answer from it. Only there while the sandbox is the provider."""
 
+from typing import Annotated, cast
+
 from flask import Blueprint
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, StringConstraints
 from sqlalchemy import select
 
 from app.api import dry_run
@@ -9,6 +11,7 @@ from app.api.auth import Caller
 from app.api.body import ApiModel, example
 from app.api.endpoint import endpoint
 from app.channels.models import SandboxMessage
+from app.channels.phone import Channel, channel_of
 from app.database import reading
 from app.errors import NotFound
 from app.extensions import settings
@@ -21,19 +24,28 @@ blueprint = Blueprint("sandbox", __name__, url_prefix="/api/sandbox")
 TAG = "Sandbox"
 
 
+InboxAddress = Annotated[
+    str,
+    StringConstraints(min_length=3, max_length=320),
+    Field(description="A phone number in E.164 form, for WhatsApp after `whatsapp:`, or an email address."),
+]
+
+
 class InboxQuery(ApiModel):
     """Which messages to show."""
 
     workspace_id: schemas.WorkspaceId | None = None
-    to: schemas.Address | None = None
+    to: InboxAddress | None = None
 
 
 class InboxItem(ApiModel):
-    """A text as it arrived on the test phone."""
+    """A text as it arrived on the test phone, or an email in the test mailbox."""
 
     sid: str
+    channel: Channel
     to: str
     from_number: str
+    subject: str | None
     body: str
     media_url: list[str]
     received_at: str
@@ -48,8 +60,10 @@ class Inbox(ApiModel):
                 "messages": [
                     {
                         "sid": "SM0123456789abcdef0123456789abcdef",
+                        "channel": "sms",
                         "to": "+1234567890",
                         "fromNumber": "+1987654321",
+                        "subject": None,
                         "body": "Hello, this is an immediate message",
                         "mediaUrl": [],
                         "receivedAt": "2025-05-11T05:22:43.210+00:00",
@@ -83,8 +97,9 @@ class Received(ApiModel):
     intent: str | None
 
 
-def _only_in_sandbox() -> None:
-    if settings().sms_provider != "sandbox":
+def _only_in_sandbox(channel: str | None = None) -> None:
+    config = settings()
+    if not (config.provider_of(channel) == "sandbox" if channel else config.has_sandbox):
         raise NotFound("There is nothing at this address.")
 
 
@@ -118,8 +133,10 @@ def read_inbox(caller: Caller, payload: InboxQuery) -> Inbox:
         messages=[
             InboxItem(
                 sid=row.id,
+                channel=cast(Channel, row.channel),
                 to=row.to_address,
                 from_number=row.from_address,
+                subject=row.subject,
                 body=row.body,
                 media_url=row.media_urls,
                 received_at=row.created_at.isoformat(timespec="milliseconds"),
@@ -141,7 +158,7 @@ def read_inbox(caller: Caller, payload: InboxQuery) -> Inbox:
 )
 def reply(caller: Caller, payload: Reply) -> Received:
     """Goes the same way as a message that Twilio hands us."""
-    _only_in_sandbox()
+    _only_in_sandbox(channel_of(payload.to))
     if payload.workspace_id is not None:
         caller.existing_workspace(payload.workspace_id)
     if not dry_run.requested():

@@ -72,7 +72,7 @@ def test_a_refused_password_is_said_in_plain_words_on_the_clock_of_the_workspace
     with writing() as session:
         session.execute(update(Workspace).values(timezone="Europe/Berlin"))
         refused = Failure(FailureKind.CONFIGURATION, "Authenticate", code=20003, http_status=401)
-        accounts.pause(session, "sandbox", refused, clock.now())
+        accounts.pause(session, panel.world.provider.account, refused, clock.now())
     panel.world.salon.send()
     panel.world.salon.send(body="Another")
     panel.world.outsider.send()

@@ -54,7 +54,8 @@ def test_the_inbox_shows_what_arrived_newest_first(world: World) -> None:
 
     second, first = inbox(world)
 
-    assert set(first) == {"sid", "to", "fromNumber", "body", "mediaUrl", "receivedAt"}
+    assert set(first) == {"sid", "channel", "to", "fromNumber", "subject", "body", "mediaUrl", "receivedAt"}
+    assert (first["channel"], first["subject"]) == ("sms", None)
     assert (first["to"], first["fromNumber"], first["body"]) == (PERSON, SENDER, "First")
     assert first["mediaUrl"] == ["https://example.com/a.png"]
     assert first["receivedAt"] == "2026-05-11T12:00:00.000+00:00"

@@ -71,11 +71,11 @@ class BatchWorker:
 
     def turn(self) -> int:
         """Take whatever is there and carry it to its end; returns how many jobs that were."""
-        taken, provider = self.jobs.take(100), self._world.providers
-        made = claims.claim([job.argument for job in taken if job.function == queue.SEND], provider)
-        results = [(claim, result) for claim in made if (result := delivery.post(claim, provider)) is not None]
+        taken = self.jobs.take(100)
+        made = claims.claim([job.argument for job in taken if job.function == queue.SEND])
+        results = [(claim, result) for claim in made if (result := delivery.post(claim)) is not None]
         if results:
-            settling.settle(results, provider)
+            settling.settle(results)
         for job in taken:
             if job.function != queue.SEND:
                 import_attribute(str(job.function))(job.argument)

@@ -9,9 +9,9 @@ from sqlalchemy import update
 
 from app.channels.base import FailureKind
 from app.database import writing
+from app.messages import rates
 from app.messages.models import Message
-from app.workspaces import rates
-from app.workspaces.rates import Rates
+from app.messages.rates import Rates
 from tests.jobs.dying import dies_at_step
 from tests.jobs.support import (
     CONFIGURATION,
@@ -78,7 +78,7 @@ def reported_early(world: World, body: str) -> None:
 
 def in_line(world: World, body: str) -> None:
     world.clock.advance(minutes=2)  # the sender is free, whatever went before
-    with patch.object(rates, "current", lambda _session=None: Rates(0.02, {})):
+    with patch.object(rates, "current", lambda _session=None: Rates({"sms": 0.02}, {})):
         texts = [(f"Before {body}", 0.01), (body, 0.02)]
         messages = [{"to": PERSON, "body": text, "delayMinutes": minutes} for text, minutes in texts]
         answer = {"workspaceId": "ws_salon", "fromNumber": SENDER, "messages": messages}

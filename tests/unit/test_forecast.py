@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.messages.forecast import Load, TooSlow, too_slow
-from app.workspaces.rates import Rates
+from app.messages.rates import Rates
 
 NOW = datetime(2026, 5, 11, 12, 0, tzinfo=UTC)
 SLOW, FAST, FREE = "+1", "+2", "+3"
-RATES = Rates(1, {FAST: 100, FREE: 0})
+RATES = Rates({"sms": 1}, {FAST: 100, FREE: 0})
 
 
 def at(seconds: float) -> datetime:
@@ -61,7 +61,7 @@ messages = st.builds(
 
 @given(st.lists(messages, max_size=30), st.floats(0.1, 20))
 def test_no_more_than_the_rate_is_planned(asked: list[Load], rate: float) -> None:
-    affected = sum(one.affected for one in too_slow(asked, [], Rates(rate, {}), NOW))
+    affected = sum(one.affected for one in too_slow(asked, [], Rates({"sms": rate}, {}), NOW))
     assert 0 <= affected <= max(len(asked) - 1, 0)  # the first always has its turn at once
     # With everything due at its time and a rate that carries all at once, nothing is late.
-    assert too_slow(asked, [], Rates(10_000, {}), NOW) == []
+    assert too_slow(asked, [], Rates({"sms": 10_000}, {}), NOW) == []

@@ -85,7 +85,11 @@ INDEXES = {
     "ix_messages_appointment": (["appointment_id"], "appointment_id IS NOT NULL"),
     "ix_messages_batch": (["batch_id"], "batch_id IS NOT NULL"),
     "ix_messages_contact": (["contact_id", "due_at"], "contact_id IS NOT NULL"),
-    "ix_messages_fallback": (["id"], "fallback IS NOT NULL AND status IN ('failed', 'undelivered')"),
+    "ix_messages_fallback": (
+        ["due_at"],
+        "fallback IS NOT NULL AND (status IN ('failed', 'undelivered')"
+        " OR (status = 'skipped' AND reason IN ('channel_unavailable', 'whatsapp_window')))",
+    ),
 }
 TABLES = (
     "consents",
@@ -279,6 +283,14 @@ def upgrade() -> None:
         sa.UniqueConstraint("workspace_id", "public_id", name=op.f("uq_appointments_workspace_id_public_id")),
     )
     op.create_index("ix_appointments_contact", "appointments", ["contact_id", "starts_at"], unique=False)
+    op.create_index(
+        "ix_appointments_form",
+        "appointments",
+        ["workspace_id", "created_at"],
+        unique=False,
+        postgresql_where=sa.text("source = 'form'"),
+        sqlite_where=sa.text("source = 'form'"),
+    )
     op.create_index("ix_appointments_start", "appointments", ["starts_at", "status"], unique=False)
     op.create_index("ix_appointments_workspace", "appointments", ["workspace_id", "starts_at", "id"], unique=False)
     op.create_table(

@@ -1,6 +1,7 @@
-"""How fast each sender may send, in segments a second.
+"""How fast each sender may send, in segments a second (of WhatsApp and email: messages).
 
-``SENDER_RATE`` is what holds for all; ``senders.rate`` is what an operator knows better about one of them.
+``SENDER_RATE``, ``WHATSAPP_RATE`` and ``EMAIL_RATE`` are what holds for all senders of a channel; ``senders.rate`` is
+what an operator knows better about one of them.
 """
 
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app import clock
+from app.channels.phone import channel_of
 from app.database import reading
 from app.extensions import settings
 from app.workspaces.models import Sender
@@ -24,14 +26,15 @@ _KEY = "bellhop.sender_rates"
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """``own`` has the senders with a rate of their own. 0 is as fast as we can."""
+    """``default`` is by channel; ``own`` has the senders with a rate of their own. 0 is as fast as we can."""
 
-    default: float
+    default: Mapping[str, float]
     own: Mapping[str, float]
 
     def of(self, sender: str) -> float:
         """Segments a second of a sender; 0 where it is not paced."""
-        return self.own.get(sender, self.default)
+        own = self.own.get(sender)
+        return self.default[channel_of(sender)] if own is None else own
 
     def seconds(self, sender: str, segments: int) -> float:
         """How long a sender is busy with so many segments."""
@@ -41,7 +44,7 @@ class Rates:
     @property
     def pace_somebody(self) -> bool:
         """Whether there is anybody at all who has to wait."""
-        return self.default > 0 or any(self.own.values())
+        return any(self.default.values()) or any(self.own.values())
 
 
 def current(session: Session | None = None) -> Rates:
@@ -65,4 +68,6 @@ def _read(session: Session) -> Rates:
     rows = session.execute(
         select(Sender.address, func.coalesce(lowest, 0)).where(Sender.rate.is_not(None)).group_by(Sender.address)
     )
-    return Rates(settings().sender_rate, {address: float(rate) for address, rate in rows})
+    chosen = settings()
+    default = {"sms": chosen.sender_rate, "whatsapp": chosen.whatsapp_rate, "email": chosen.email_rate}
+    return Rates(default, {address: float(rate) for address, rate in rows})
