@@ -154,6 +154,13 @@ class TestPlans:
         change(world.salon, quietHours=None, lateBooking="send_now")
         assert {one[2] for one in planned(world, appointment(**soon, appointmentId="b"))} == {None}
 
+    def test_a_plan_of_too_many_is_refused_by_name_and_nothing_is_stored(self, world: World) -> None:
+        change(world.salon, policy={"rules": [{"type": "every", "interval": "15m"}]})
+        body = appointment(appointmentDateTime="2028-05-01T12:00:00Z")
+        assert fields_of(world.salon.post("/api/appointments", body)) == {"policy"}
+        error_of(world.salon.get("/api/appointments/uuid-123"), 404)
+        assert world.messages() == []
+
     def test_a_channel_that_is_named_but_switched_off_is_recorded(self, world: World) -> None:
         change(world.salon, smsEnabled=False, policy={"preset": "clinic", "channels": ["sms"]})
         assert planned(world, appointment()) == [
@@ -197,6 +204,7 @@ NO_POLICY: list[tuple[Any, str]] = [
     ({"rules": [{"type": "at_booking", "clock": "wall"}]}, f"{RULES}.0.clock"),
     ({"rules": [{"type": "before", "offset": "1h", "clock": "x"}]}, f"{RULES}.0.clock"),
     ({"rules": [{"type": "before", "offset": "1h", "clock": []}]}, f"{RULES}.0.clock"),
+    ({"rules": [{"type": "at_booking", "quietHours": True}]}, f"{RULES}.0.quietHours"),
     ({"rules": [{"type": "before", "offset": "1h", "quietHours": 1}]}, f"{RULES}.0.quietHours"),
     ({"rules": [{"type": "before", "offset": "1h", "quietHours": None}]}, f"{RULES}.0.quietHours"),
     ({"rules": [{"type": "before", "offset": "1h", "template": "A"}]}, f"{RULES}.0.template"),

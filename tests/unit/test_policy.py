@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.errors import Invalid
 from app.reminders.policy import CLASSIC, PRESETS, canonical_type, outside_name, parse_offset, parse_policy
 
 
@@ -52,6 +53,32 @@ def test_two_spellings_are_one_type_only_where_they_are_one_length(number: int, 
     text = f"{number}{unit}"
     one, same = parse_offset(text), parse_offset(canonical_type(text))
     assert (one.length, one.clock) == (same.length, same.clock)
+
+
+words = st.one_of(
+    st.sampled_from(
+        ["at_booking", "before", "every", "24h", "1d", "classic", "sms", "wall", "rules", "type", "offset"]
+    ),
+    st.text(max_size=5),
+)
+values = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), words),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(st.sampled_from(["preset", "rules", "channels", "fallback", "type", "offset", "clock"]), inner),
+        st.dictionaries(words, inner, max_size=3),
+    ),
+    max_leaves=12,
+)
+
+
+@given(values)
+def test_any_value_is_a_policy_or_refused_by_the_name_of_its_field(value: object) -> None:
+    try:
+        parse_policy(value, "policy")
+    except Invalid as refused:
+        [name] = refused.fields
+        assert name == "policy" or name.startswith("policy.")
 
 
 def test_the_presets_are_those_of_the_seeds() -> None:
