@@ -10,7 +10,7 @@ from app.api import docs, errors, health
 from app.api.endpoint import LARGE
 from app.api.express import PROBLEM, Express, given_request_id
 from app.api.rate_limit import init_rate_limit
-from app.contacts import models as _contact_models  # noqa: F401
+from app.contacts import views as contact_views
 from app.extensions import init_extensions, migrate
 from app.messages import bulk_views as _bulk_views  # noqa: F401  adds its route to the others
 from app.messages import gauges as _gauges  # noqa: F401  registers them
@@ -46,7 +46,13 @@ def create_app(settings: Settings | None = None) -> Flask:
         database.prepare_engine(database.db.engine)
     _name_requests(app)  # first, so that its after_request sees the finished answer
     errors.init_errors(app)
-    api = (views.trigger, recurring_views.blueprint, reading_views.blueprint, sandbox_views.blueprint)
+    api = (
+        views.trigger,
+        recurring_views.blueprint,
+        reading_views.blueprint,
+        contact_views.blueprint,
+        sandbox_views.blueprint,
+    )
     init_rate_limit(app, settings, api)
     for blueprint in (*api, webhook_views.blueprint, health.blueprint, docs.blueprint):
         app.register_blueprint(blueprint)

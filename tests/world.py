@@ -44,6 +44,11 @@ class Tenant:
         """POST bytes as they are, with the workspace's key."""
         return self.client.post(path, data=body, headers=self._headers({"Content_Type": content_type}))
 
+    def call(self, method: str, path: str, body: Any = None, **headers: str) -> TestResponse:
+        """Any method with JSON, or without a body, and the workspace's key."""
+        data = None if body is None else json.dumps(body)
+        return self.client.open(path, method=method, data=data, headers=self._headers(headers))
+
     def get(self, path: str, **query: str) -> TestResponse:
         """GET with the workspace's key."""
         return self.client.get(path, query_string=query, headers=self._headers({}))

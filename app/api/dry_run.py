@@ -4,6 +4,7 @@ The request runs as usual, up to the database's own verdict, in a transaction th
 exist, are null. No idempotency key is read or taken.
 """
 
+from collections.abc import Set
 from typing import Any
 
 from flask import request
@@ -11,7 +12,9 @@ from flask import request
 from app.errors import invalid_field
 
 HEADER = "X-Dry-Run"
-IDS = frozenset({"jobId", "messageId", "recurringId"})
+IDS = frozenset(
+    {"id", "batchId", "consentId", "jobId", "messageId", "recurringId", "appointmentId", "bookingId", "contactId"}
+)
 
 
 def requested() -> bool:
@@ -26,14 +29,16 @@ def requested() -> bool:
     return value in ("true", "1")
 
 
-def disclaim(data: dict[str, Any], given: object) -> dict[str, Any]:
+def disclaim(data: dict[str, Any], given: Set[str]) -> dict[str, Any]:
     """An answer without the ids that a dry run made up; those that the request itself named stay."""
-    return {**_without_ids(data, given if isinstance(given, str) else None), "dryRun": True}
+    return {**_without_ids(data, given), "dryRun": True}
 
 
-def _without_ids(value: Any, given: str | None) -> Any:
+def _without_ids(value: Any, given: Set[str]) -> Any:
     if isinstance(value, dict):
-        return {key: None if key in IDS and item != given else _without_ids(item, given) for key, item in value.items()}
+        return {
+            key: None if key in IDS and item not in given else _without_ids(item, given) for key, item in value.items()
+        }
     if isinstance(value, list):
         return [_without_ids(item, given) for item in value]
     return value

@@ -38,6 +38,8 @@ class Endpoint:
     optional_body: type[ApiModel] | None = None
     creates: bool = False
     errors: tuple[int, ...] = ()
+    bare: bool = False
+    """The success is the data alone, without the envelope: as the seeds print it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,7 @@ def endpoint(
     quick: QuickView | None = None,
     limit: int = SMALL,
     errors: tuple[int, ...] = (),
+    bare: bool = False,
 ) -> Callable[[View], View]:
     """Register a view that takes ``(caller, payload, **path parameters)`` and returns its answer.
 
@@ -123,6 +126,7 @@ def endpoint(
                 optional_body,
                 creates,
                 errors,
+                bare,
             )
         )
 
@@ -151,9 +155,9 @@ def endpoint(
             result = view(caller, payload, **parameters)
             outcome = result if isinstance(result, idempotency.Outcome) else idempotency.Outcome(dump(result))
             if method != "GET" and dry_run.requested():
-                given = getattr(payload, "job_id", parameters.get("recurring_id"))
-                return _respond(idempotency.Outcome(dry_run.disclaim(outcome.data, given)), 200)
-            return _respond(outcome, status)
+                given = _named_ids(payload, parameters) | outcome.existing_ids
+                return _respond(idempotency.Outcome(dry_run.disclaim(outcome.data, given)), 200, bare)
+            return _respond(outcome, status, bare)
 
         blueprint.add_url_rule(path, view.__name__, handle, methods=[method])
         return view
@@ -182,8 +186,15 @@ def quickly(route: QuickRoute, key: Key, read: Callable[[], Any]) -> idempotency
         return None
 
 
-def _respond(outcome: idempotency.Outcome, status: int) -> Response:
-    response = jsonify({"success": True, "data": outcome.data})
+def _named_ids(payload: BaseModel | None, parameters: Mapping[str, Any]) -> frozenset[str]:
+    """The ids that a request itself names: a dry run's answer keeps them."""
+    fields = payload.__dict__ if payload is not None else {}
+    named = [*parameters.values(), *(value for name, value in fields.items() if name.endswith("_id"))]
+    return frozenset(value for value in named if isinstance(value, str))
+
+
+def _respond(outcome: idempotency.Outcome, status: int, bare: bool = False) -> Response:
+    response = jsonify(outcome.data if bare else {"success": True, "data": outcome.data})
     response.status_code = status
     if outcome.replayed:
         response.headers["Idempotency-Replayed"] = "true"

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import partial
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any, TypeVar
@@ -91,13 +92,14 @@ def _operation(one: Endpoint, references: dict[Any, JsonSchemaValue], schemas: d
         content = {JSON: {"schema": reference, **_example(reference, schemas)}}
         operation["requestBody"] = {"required": one.body is not None, "content": content}
     reference = references[one.answer, "serialization"]
-    answer = {str(one.status): _success("Done.", reference, _example(reference, schemas), replayed=one.creates)}
+    success = partial(_success, bare=one.bare)
+    answer = {str(one.status): success("Done.", reference, _example(reference, schemas), replayed=one.creates)}
     if writes:
         tried = _tried_out(reference, schemas)
         if one.status == 200:
-            answer["200"]["content"][JSON]["schema"]["properties"]["data"] = {"anyOf": [reference, tried]}
+            answer["200"] = success("Done.", {"anyOf": [reference, tried]}, _example(reference, schemas))
         else:
-            answer["200"] = _success("The answer to a dry run: nothing was done.", tried, {})
+            answer["200"] = success("The answer to a dry run: nothing was done.", tried, {})
     operation["responses"] = answer | _error_references(statuses)
     return operation
 
@@ -162,14 +164,17 @@ def without_null(schema: dict[str, Any]) -> dict[str, Any]:
     return kinds[0] | rest if len(kinds) == 1 else {"anyOf": kinds} | rest
 
 
-def _success(text: str, data: JsonSchemaValue, example: dict[str, Any], *, replayed: bool = False) -> dict[str, Any]:
-    schema = {
+def _success(
+    text: str, data: JsonSchemaValue, example: dict[str, Any], *, replayed: bool = False, bare: bool = False
+) -> dict[str, Any]:
+    enveloped = {
         "type": "object",
         "required": ["success", "data"],
         "additionalProperties": False,
         "properties": {"success": {"const": True}, "data": data},
     }
-    wrapped = {"example": {"success": True, "data": example["example"]}} if example else {}
+    schema = data if bare else enveloped
+    wrapped = example if bare or not example else {"example": {"success": True, "data": example["example"]}}
     names = ["X-Request-Id", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"]
     names += ["Idempotency-Replayed"] if replayed else []
     return {"description": text, "headers": headers(names), "content": {JSON: {"schema": schema, **wrapped}}}

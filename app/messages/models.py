@@ -280,7 +280,7 @@ class Batch(Base):
     """One text to many contacts, which can be called off together."""
 
     __tablename__ = "batches"
-    __table_args__ = (Index("ix_batches_workspace", "workspace_id", "created_at"),)
+    __table_args__ = (Index("ix_batches_workspace", "workspace_id", "id"),)
 
     id: Mapped[str] = mapped_column(ID, primary_key=True, default=new_id)
     workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id", ondelete="CASCADE"))

@@ -19,12 +19,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache
 from itertools import islice, takewhile
 from typing import Literal, Self
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
+
+from app.zones import zone
 
 MAX_CRONS = 24
 MAX_CRON_LENGTH = 200
@@ -34,9 +35,6 @@ MAX_SKIP_DATES = 1_000
 Field = Literal["cron", "crons", "timezone", "until", "count", "skipDates"]
 
 _FIXED_HOUR = re.compile(r"[0-9]+(,[0-9]+)*")
-# Listed among the zones, but they name no place; the first is this machine's own setting.
-_NOT_PLACES = frozenset({"localtime", "posixrules", "Factory"})
-_zone_names = cache(available_timezones)
 # cronsim looks 50 years ahead and the calendar repeats within 28: any start shows whether a cron can fire.
 _ANY_START = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -194,10 +192,10 @@ def _utc(value: datetime) -> datetime:
 
 
 def _zone(name: str) -> ZoneInfo:
-    # The list first: ZoneInfo opens what it is given and fails in five ways for paths, folders and odd bytes.
-    if name in _NOT_PLACES or name not in _zone_names():
-        raise RecurrenceError("timezone", "must be an IANA time zone, such as Europe/Berlin")
-    return ZoneInfo(name)
+    try:
+        return zone(name)
+    except ValueError as error:
+        raise RecurrenceError("timezone", str(error)) from None
 
 
 def _parse_crons(cron: str | None, crons: Sequence[str] | None) -> tuple[str, ...]:
