@@ -13,6 +13,7 @@ from app.api.rate_limit import init_rate_limit
 from app.contacts import views as contact_views
 from app.extensions import init_extensions, migrate
 from app.messages import bulk_views as _bulk_views  # noqa: F401  adds its route to the others
+from app.messages import contact_views as _contact_views  # noqa: F401  likewise
 from app.messages import gauges as _gauges  # noqa: F401  registers them
 from app.messages import reading_views, recurring_views, views
 from app.settings import Settings, load

@@ -31,3 +31,12 @@ CONSENT: dict[str, Any] = NEW_CONSENT | {
     "inForce": True,
 }
 CONSENT_LIST: dict[str, Any] = {"consents": [CONSENT]}
+CHANNEL: dict[str, Any] = {"channel": "sms"}
+OPT_OUT: dict[str, Any] = {"contactId": "client-7", "optedOut": ["sms"], "cancelled": 2}
+ERASED: dict[str, Any] = {
+    "contactId": "client-7",
+    "status": "erased",
+    "cancelled": 0,
+    "keptAppointments": 1,
+    "keptMessages": 3,
+}

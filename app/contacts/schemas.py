@@ -170,6 +170,37 @@ class ContactPage(ApiModel):
     next_cursor: str | None
 
 
+class ChannelRef(ApiModel):
+    """Which channel; left out, every one that the person can be reached by."""
+
+    model_config = ConfigDict(json_schema_extra=example(examples.CHANNEL))
+
+    workspace_id: WorkspaceId | None = None
+    channel: Channel | None = None
+
+
+class OptOutState(ApiModel):
+    """Where a person must not be written to, and how many messages were called off for it now."""
+
+    model_config = ConfigDict(json_schema_extra=example(examples.OPT_OUT))
+
+    contact_id: str
+    opted_out: list[Channel]
+    cancelled: int
+
+
+class ErasedContact(ApiModel):
+    """What became of a person's things: called off, and kept without anything that says whose they were."""
+
+    model_config = ConfigDict(json_schema_extra=example(examples.ERASED))
+
+    contact_id: str
+    status: Literal["erased"] = "erased"
+    cancelled: int
+    kept_appointments: int
+    kept_messages: int
+
+
 class NewConsent(ApiModel):
     """What a person has allowed, and how we know."""
 

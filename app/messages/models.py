@@ -13,6 +13,8 @@ from app.ids import new_id
 ID = String(32)
 ADDRESS = String(320)
 """A phone number, or an email address of the longest kind (RFC 5321)."""
+ERASED = "erased"
+"""In place of the address of somebody whose data was erased."""
 
 
 class Message(Base):

@@ -12,8 +12,10 @@ from werkzeug import Response
 from werkzeug.test import Client, TestResponse
 
 from app import clock
-from app.api.endpoint import ENDPOINTS, PLAIN_ROUTES
-from tests.world import World
+from app.api.endpoint import ENDPOINTS, PLAIN_ROUTES, Endpoint
+from app.api.openapi import openapi_path
+from tests.people import add
+from tests.world import Tenant, World
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -79,12 +81,12 @@ def test_operations_have_names_of_their_own_and_say_what_they_do(document: dict[
 
 
 def test_creating_routes_take_an_idempotency_key_and_every_write_a_dry_run(document: dict[str, Any]) -> None:
-    creating = {one.path for one in ENDPOINTS if one.creates}
+    creating = {(one.method, openapi_path(one.path)) for one in ENDPOINTS if one.creates}
     for (method, path), operation in operations(document).items():
         headers = {one["$ref"].rpartition("/")[2] for one in operation.get("parameters", ()) if "$ref" in one}
-        writes = method == "POST" and path.startswith("/api/")
+        writes = method != "GET" and path.startswith("/api/")
         assert headers == {
-            *(["Idempotency-Key"] if path in creating else []),
+            *(["Idempotency-Key"] if (method, path) in creating else []),
             *(["X-Dry-Run"] if writes else []),
         }
 
@@ -159,31 +161,36 @@ def check(document: dict[str, Any], response: TestResponse, path: str, method: s
     schemathesis.openapi.from_dict(document)[path][method].validate_response(response)
 
 
-@pytest.mark.parametrize("route", [one for one in ENDPOINTS if one.body is not None], ids=lambda one: one.name)
-def test_every_example_of_a_request_is_accepted(world: World, document: dict[str, Any], route: Any) -> None:
+def ready(world: World, document: dict[str, Any], route: Endpoint) -> tuple[Tenant, str, dict[str, Any]]:
+    """The tenant, the path and the body of a route's example, with everything that they name made."""
     tenant = world.tenant("ws_123")
-    example = document["paths"][route.path]["post"]["requestBody"]["content"]["application/json"]["example"]
+    operation = document["paths"][openapi_path(route.path)][route.method.lower()]
+    example = operation["requestBody"]["content"]["application/json"]["example"]
     if "jobId" in example:
         example["jobId"] = tenant.delay(5)
+    person = add(tenant, phone="+15550000001", tags=["autumn"])["contactId"]
+    return tenant, route.path.replace("<contact_id>", person), example
 
-    response = tenant.post(route.path, example)
+
+@pytest.mark.parametrize("route", [one for one in ENDPOINTS if one.body is not None], ids=lambda one: one.name)
+def test_every_example_of_a_request_is_accepted(world: World, document: dict[str, Any], route: Any) -> None:
+    tenant, path, example = ready(world, document, route)
+
+    response = tenant.call(route.method, path, example)
 
     assert response.status_code == route.status, response.text
-    check(document, response, route.path)
+    check(document, response, openapi_path(route.path), route.method)
 
 
 @pytest.mark.parametrize("route", [one for one in ENDPOINTS if one.body is not None], ids=lambda one: one.name)
 def test_every_answer_to_a_dry_run_is_described(world: World, document: dict[str, Any], route: Any) -> None:
-    tenant = world.tenant("ws_123")
-    example = document["paths"][route.path]["post"]["requestBody"]["content"]["application/json"]["example"]
-    if "jobId" in example:
-        example["jobId"] = tenant.delay(5)
+    tenant, path, example = ready(world, document, route)
 
-    response = tenant.post(route.path, example, X_Dry_Run="true")
+    response = tenant.call(route.method, path, example, X_Dry_Run="true")
 
     assert response.status_code == 200
     assert response.json["data"]["dryRun"] is True
-    check(document, response, route.path)
+    check(document, response, openapi_path(route.path), route.method)
 
 
 def test_every_example_of_an_answer_has_the_form_that_it_illustrates(document: dict[str, Any]) -> None:
