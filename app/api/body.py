@@ -20,6 +20,8 @@ from app.errors import Invalid, Malformed, TooLarge, UnsupportedMediaType, inval
 
 MAX_DEPTH = 32
 _ABOUT = "about_fields"
+_FORM_AROUND = 64 * 1024
+"""Bytes that a form may have around its file."""
 
 
 class ApiModel(BaseModel):
@@ -63,6 +65,40 @@ def read_json(limit: int) -> Any:
         raise UnsupportedMediaType("Send JSON, with the header Content-Type: application/json.")
     if request.mimetype_params.get("charset", "utf-8").lower() not in ("utf-8", "utf8"):
         raise UnsupportedMediaType("JSON is UTF-8 (RFC 8259); leave the charset out.")
+    return parse_json(_read_raw(limit))
+
+
+def read_upload(content_type: str, limit: int) -> bytes:
+    """A file: the request's body, or the part ``file`` of a multipart form; at most ``limit`` bytes.
+
+    Raises:
+        UnsupportedMediaType, TooLarge, Malformed, Invalid: with what is wrong in words.
+    """
+    if request.mimetype == content_type:
+        return _read_raw(limit)
+    if request.mimetype != "multipart/form-data":
+        raise UnsupportedMediaType(f"Send {content_type}, or a form (multipart/form-data) with the field file.")
+    request.max_content_length = limit + _FORM_AROUND
+    try:
+        return _file_of_form(limit)
+    finally:
+        request.close()  # the form's files
+
+
+def _file_of_form(limit: int) -> bytes:
+    unknown = {*request.files, *request.form} - {"file"}
+    if unknown:
+        raise invalid_field(min(unknown)[:200] or "form", "is not a known field")
+    files = request.files.getlist("file")
+    if len(files) != 1:
+        raise invalid_field("file", "must be there once, as a file")
+    content: bytes = files[0].read(limit + 1)
+    if len(content) > limit:
+        raise _too_large(limit)
+    return content
+
+
+def _read_raw(limit: int) -> bytes:
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UnsupportedMediaType("Send the body as it is, without a Content-Encoding.")
     # One byte more, because Werkzeug cuts a body of untold length (chunked) off at its limit without a word.
@@ -72,8 +108,12 @@ def read_json(limit: int) -> Any:
     except RequestEntityTooLarge:
         raw = None
     if raw is None or len(raw) > limit:
-        raise TooLarge(f"The body is larger than {limit} bytes.")
-    return parse_json(raw)
+        raise _too_large(limit)
+    return raw
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"The body is larger than {limit} bytes.")
 
 
 def parse_json(raw: bytes) -> Any:

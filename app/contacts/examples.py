@@ -40,3 +40,4 @@ ERASED: dict[str, Any] = {
     "keptAppointments": 1,
     "keptMessages": 3,
 }
+IMPORTED: dict[str, Any] = {"total": 3, "created": 2, "updated": 0, "skipped": 1, "skippedLines": [4]}

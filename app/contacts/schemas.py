@@ -15,7 +15,7 @@ MAX_FIELDS = 50
 
 # Deliberately simple: whether an address exists, only its server knows (RFC 5321, 4.5.3.1 for the lengths).
 _EMAIL = re.compile(r"[^\s@<>()\[\],;:\\\"]{1,64}@(?=.{1,253}$)[^\s@.,;:<>]+(\.[^\s@.,;:<>]+)+")
-_FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,49}")
+FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,49}")
 
 
 def _email(value: str) -> str:
@@ -38,7 +38,7 @@ def _tags(value: list[str]) -> list[str]:
 def _fields(value: dict[str, str]) -> dict[str, str]:
     if len(value) > MAX_FIELDS:
         raise ValueError(f"must be at most {MAX_FIELDS} fields")
-    if not all(_FIELD_NAME.fullmatch(name) for name in value):
+    if not all(FIELD_NAME.fullmatch(name) for name in value):
         raise ValueError("must have names that begin with a letter: letters, digits and _, at most 50")
     return value
 
