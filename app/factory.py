@@ -10,6 +10,7 @@ from app.api import docs, errors, health
 from app.api.endpoint import LARGE
 from app.api.express import PROBLEM, Express, given_request_id
 from app.api.rate_limit import init_rate_limit
+from app.api.routing import IdConverter
 from app.contacts import csv_views as _csv_views  # noqa: F401  likewise
 from app.contacts import views as contact_views
 from app.extensions import init_extensions, migrate
@@ -27,6 +28,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     settings = settings or load()
     app = Flask("app")
     app.url_map.merge_slashes = False  # a doubled slash is an unknown address, not a redirect with a page
+    app.url_map.converters["id"] = IdConverter
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.config.update(
         SECRET_KEY=settings.load_secret_key(),

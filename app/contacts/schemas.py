@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringC
 
 from app.api.body import ApiModel, about, example
 from app.api.fields import Time, WorkspaceId, WorkspaceQuery, Zone
+from app.api.routing import RESERVED
 from app.contacts import examples
 from app.ids import CONTACT_ID
 
@@ -23,6 +24,12 @@ def _email(value: str) -> str:
     if not _EMAIL.fullmatch(value) or not value.isprintable() or len(lowered) > 254:
         raise ValueError("must be an email address")
     return lowered
+
+
+def _not_reserved(value: str) -> str:
+    if value in RESERVED:
+        raise ValueError("is a word that names a route")
+    return value
 
 
 def _printable(value: str) -> str:
@@ -63,6 +70,7 @@ Email = Annotated[
 ContactId = Annotated[
     str,
     StringConstraints(pattern=f"^{CONTACT_ID.pattern}$"),
+    AfterValidator(_not_reserved),
     Field(description="Your own id: letters, digits and `_ . @ -`, at most 128. Left out, we make one."),
 ]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200), AfterValidator(_printable)]

@@ -95,7 +95,7 @@ def list_contacts(caller: Caller, payload: schemas.ContactQuery) -> schemas.Cont
 @endpoint(
     blueprint,
     "GET",
-    "/<contact_id>",
+    "/<id:contact_id>",
     query=WorkspaceQuery,
     answer=schemas.ContactItem,
     summary="One person",
@@ -112,7 +112,7 @@ def read_contact(caller: Caller, payload: WorkspaceQuery, contact_id: str) -> sc
 @endpoint(
     blueprint,
     "PATCH",
-    "/<contact_id>",
+    "/<id:contact_id>",
     body=schemas.ContactChange,
     answer=schemas.ContactItem,
     summary="Change what is known of a person",
@@ -135,7 +135,7 @@ def change_contact(caller: Caller, payload: schemas.ContactChange, contact_id: s
 @endpoint(
     blueprint,
     "POST",
-    "/<contact_id>/consents",
+    "/<id:contact_id>/consents",
     body=schemas.NewConsent,
     answer=schemas.ConsentItem,
     status=201,
@@ -170,7 +170,7 @@ def give_consent(caller: Caller, payload: schemas.NewConsent, contact_id: str) -
 @endpoint(
     blueprint,
     "GET",
-    "/<contact_id>/consents",
+    "/<id:contact_id>/consents",
     query=WorkspaceQuery,
     answer=schemas.ConsentList,
     summary="What a person has allowed",
@@ -188,7 +188,7 @@ def list_consents(caller: Caller, payload: WorkspaceQuery, contact_id: str) -> s
 @endpoint(
     blueprint,
     "DELETE",
-    "/<contact_id>/consents/<consent_id>",
+    "/<id:contact_id>/consents/<consent_id>",
     query=WorkspaceQuery,
     answer=schemas.ConsentItem,
     summary="Revoke a consent",

@@ -17,7 +17,7 @@ from app.messages.erasure import erase
 @endpoint(
     blueprint,
     "POST",
-    "/<contact_id>/opt-out",
+    "/<id:contact_id>/opt-out",
     optional_body=schemas.ChannelRef,
     answer=schemas.OptOutState,
     summary="Send a person nothing any more",
@@ -50,7 +50,7 @@ def opt_out(caller: Caller, payload: schemas.ChannelRef, contact_id: str) -> Out
 @endpoint(
     blueprint,
     "POST",
-    "/<contact_id>/opt-in",
+    "/<id:contact_id>/opt-in",
     optional_body=schemas.ChannelRef,
     answer=schemas.OptOutState,
     summary="Allow messages to a person again",
@@ -73,7 +73,7 @@ def opt_in(caller: Caller, payload: schemas.ChannelRef, contact_id: str) -> Outc
 @endpoint(
     blueprint,
     "DELETE",
-    "/<contact_id>",
+    "/<id:contact_id>",
     query=WorkspaceQuery,
     answer=schemas.ErasedContact,
     summary="Erase a person",

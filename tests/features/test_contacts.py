@@ -90,7 +90,7 @@ REFUSED: dict[str, list[Any]] = {
         1,
         "a\u0007@b.cd",
     ],
-    "contactId": ["", "a b", "a/b", "x" * 129, 7, True],
+    "contactId": ["", "a b", "a/b", "import", "export", "x" * 129, 7, True],
     "firstName": [None, 1, "x" * 201, "a\nb", "\u202ea", "a\0"],
     "lastName": [None, [], "x" * 201, "\ud800"],
     "name": [1, "x" * 201],

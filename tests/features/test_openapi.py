@@ -169,7 +169,7 @@ def ready(world: World, document: dict[str, Any], route: Endpoint) -> tuple[Tena
     if "jobId" in example:
         example["jobId"] = tenant.delay(5)
     person = add(tenant, phone="+15550000001", tags=["autumn"])["contactId"]
-    return tenant, route.path.replace("<contact_id>", person), example
+    return tenant, route.path.replace("<id:contact_id>", person), example
 
 
 @pytest.mark.parametrize("route", [one for one in ENDPOINTS if one.body is not None], ids=lambda one: one.name)
