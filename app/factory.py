@@ -14,10 +14,10 @@ from app.api.routing import IdConverter
 from app.contacts import csv_views as _csv_views  # noqa: F401  likewise
 from app.contacts import views as contact_views
 from app.extensions import init_extensions, migrate
+from app.messages import batch_views, reading_views, recurring_views, views
 from app.messages import bulk_views as _bulk_views  # noqa: F401  adds its route to the others
 from app.messages import contact_views as _contact_views  # noqa: F401  likewise
 from app.messages import gauges as _gauges  # noqa: F401  registers them
-from app.messages import reading_views, recurring_views, views
 from app.settings import Settings, load
 from app.webhooks import sandbox_views
 from app.webhooks import views as webhook_views
@@ -55,6 +55,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         recurring_views.blueprint,
         reading_views.blueprint,
         contact_views.blueprint,
+        batch_views.blueprint,
         sandbox_views.blueprint,
     )
     init_rate_limit(app, settings, api)

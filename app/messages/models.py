@@ -288,6 +288,8 @@ class Batch(Base):
     workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id", ondelete="CASCADE"))
     name: Mapped[str] = mapped_column(String(200))
     channel: Mapped[str] = mapped_column(String(16))
+    category: Mapped[str] = mapped_column(String(16))
+    """``informational``, or ``marketing``, for which everybody's consent was looked up."""
     template_id: Mapped[str | None] = mapped_column(ID)
     segment: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """Whom it was for, as it was asked for."""

@@ -148,6 +148,7 @@ def upgrade() -> None:
         sa.Column("workspace_id", sa.String(length=64), nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("channel", sa.String(length=16), nullable=False),
+        sa.Column("category", sa.String(length=16), nullable=False),
         sa.Column("template_id", sa.String(length=32), nullable=True),
         sa.Column("segment", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
         sa.Column("status", sa.String(length=16), nullable=False),
