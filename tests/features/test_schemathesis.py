@@ -66,7 +66,10 @@ def tenant(world: World) -> Tenant:
     current.app = world.app
     person = add(tenant, contactId="client_7", phone=PERSON)["contactId"]
     consent = data_of(tenant.post(f"{CONTACTS}/{person}/consents", {"kind": "marketing", "source": "form"}), 201)
+    many = {"category": "informational", "body": "Hi", "segment": {"all": True}, "delayMinutes": 60}
+    batch_id = data_of(tenant.post("/api/batches", many), 202)["batchId"]
     current.ids = {
+        "batchId": batch_id,
         "contactId": person,
         "consentId": consent["consentId"],
         "workspaceId": "ws_123",
