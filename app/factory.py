@@ -11,12 +11,12 @@ from app.api.endpoint import LARGE
 from app.api.express import PROBLEM, Express, given_request_id
 from app.api.rate_limit import init_rate_limit
 from app.api.routing import IdConverter
-from app.contacts import csv_views as _csv_views  # noqa: F401  likewise
+from app.contacts import csv_views as _csv_views  # noqa: F401  adds its routes to the others
 from app.contacts import views as contact_views
 from app.extensions import init_extensions, migrate
 from app.messages import batch_views, reading_views, recurring_views, views
 from app.messages import bulk_views as _bulk_views  # noqa: F401  adds its route to the others
-from app.messages import contact_views as _contact_views  # noqa: F401  likewise
+from app.messages import contact_views as _contact_views  # noqa: F401  adds its routes to the others
 from app.messages import gauges as _gauges  # noqa: F401  registers them
 from app.settings import Settings, load
 from app.webhooks import sandbox_views

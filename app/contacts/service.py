@@ -242,13 +242,13 @@ def _fill_in(session: Session, contact: Contact, known: dict[str, str | None]) -
         blank = {name: value for name, value in blank.items() if not name.endswith("_name")}
     if not blank:
         return contact
-    try:
-        with session.begin_nested():
-            for name, value in blank.items():
-                column = getattr(Contact, name)
-                still_blank = or_(column.is_(None), column == "")
+    for name, value in blank.items():
+        column = getattr(Contact, name)
+        still_blank = or_(column.is_(None), column == "")
+        try:
+            with session.begin_nested():
                 session.execute(update(Contact).where(Contact.id == contact.id, still_blank).values({name: value}))
-    except IntegrityError:
-        pass  # somebody else has been given the address meanwhile: then it is not this one's
+        except IntegrityError:
+            continue  # somebody else has been given this address meanwhile: then it is not this one's
     session.refresh(contact)
     return contact

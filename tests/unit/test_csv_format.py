@@ -142,6 +142,15 @@ def person(**values: Any) -> Contact:
     return Contact(**empty | {"phone": "+61400000549", "email": None, "timezone": None} | values)
 
 
+@given(st.binary(max_size=60), st.sampled_from([b"", b"phone\n", b"phone;notes\n", b'"phone"\t"notes"\r']))
+def test_any_bytes_are_read_or_refused(rest: bytes, start: bytes) -> None:
+    try:
+        records = read(start + rest)
+    except Invalid:
+        return
+    assert all(record.cells and record.line > 1 for record in records)
+
+
 TEXT = st.text(
     alphabet=st.one_of(
         st.sampled_from("'=+-@\t\r\n;,\""), st.characters(exclude_categories=["Cs"], exclude_characters="\0")
