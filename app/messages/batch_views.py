@@ -3,6 +3,7 @@
 from collections import Counter
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from flask import Blueprint
 from sqlalchemy import select
@@ -30,6 +31,7 @@ UNDO_MINUTES = 1.0
 """How long a batch without a time waits, so that it can be called off."""
 MAX_SKIPPED = 100
 """People whom an answer names."""
+MAX_SHOWN_IDS = 100
 
 
 @endpoint(
@@ -79,7 +81,7 @@ def _accept(session: Session, workspace_id: str, payload: schemas.NewBatch, now:
         name=payload.name,
         channel=payload.channel,
         category=payload.category,
-        segment=payload.segment.model_dump(by_alias=True, exclude_none=True),
+        segment=_asked_for(payload.segment),
         total=len(chosen),
         due_at=due_at,
     )
@@ -113,6 +115,14 @@ def _accept(session: Session, workspace_id: str, payload: schemas.NewBatch, now:
     )
     known = frozenset(person.public_id for person in left_out[:MAX_SKIPPED])
     return Outcome(dump(answer), lambda: service.announce(stored), existing_ids=known)
+
+
+def _asked_for(segment: schemas.Segment) -> dict[str, Any]:
+    """A segment as it is shown later. Of a long list of ids the messages themselves know the rest."""
+    ids = segment.contact_ids
+    if ids is None:
+        return segment.model_dump(by_alias=True, exclude_none=True)
+    return {"contactIds": ids[:MAX_SHOWN_IDS], "contactCount": len(ids)}
 
 
 def _text(session: Session, batch: Batch, payload: schemas.NewBatch) -> batches.Text:

@@ -292,7 +292,7 @@ class Batch(Base):
     """``informational``, or ``marketing``, for which everybody's consent was looked up."""
     template_id: Mapped[str | None] = mapped_column(ID)
     segment: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    """Whom it was for, as it was asked for."""
+    """Whom it was for, as it was asked for; of ids the first hundred, and how many."""
     status: Mapped[str] = mapped_column(String(16), default="active")
     """``active`` or ``cancelled``."""
     total: Mapped[int] = mapped_column(Integer, default=0)

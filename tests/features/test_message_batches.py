@@ -385,4 +385,5 @@ def test_ten_thousand_people_are_one_batch_and_one_more_is_too_many(world: World
     assert fields_of(world.salon.post(PATH, batch())) == {"segment"}
     ids = [f"nobody{n}" for n in range(10_000)]
     many = accept(world, segment={"contactIds": ids})
+    assert state(world, many["batchId"])["segment"] == {"contactIds": ids[:100], "contactCount": 10_000}
     assert (many["accepted"], len(many["skipped"]), many["skippedCounts"]) == (0, 100, {"not_found": 10_000})
