@@ -10,12 +10,16 @@ from app.api import docs, errors, health
 from app.api.endpoint import LARGE
 from app.api.express import PROBLEM, Express, given_request_id
 from app.api.rate_limit import init_rate_limit
+from app.api.routing import IdConverter
 from app.appointments import booking_views, form_views, link_views, trigger_views
 from app.appointments import views as appointment_views
+from app.contacts import csv_views as _csv_views  # noqa: F401  adds its routes to the others
+from app.contacts import views as contact_views
 from app.extensions import init_extensions, migrate
 from app.message_templates import views as template_views
+from app.messages import batch_views, channel_views, reading_views, recurring_views, views
 from app.messages import bulk_views as _bulk_views  # noqa: F401  adds its route to the others
-from app.messages import channel_views, reading_views, recurring_views, views
+from app.messages import contact_views as _contact_views  # noqa: F401  adds its routes to the others
 from app.messages import gauges as _gauges  # noqa: F401  registers them
 from app.messages import preview_views as _preview_views  # noqa: F401  adds its routes to those of the templates
 from app.reminders import settings_views, tracker_views
@@ -29,6 +33,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     settings = settings or load()
     app = Flask("app")
     app.url_map.merge_slashes = False  # a doubled slash is an unknown address, not a redirect with a page
+    app.url_map.converters["id"] = IdConverter
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.config.update(
         SECRET_KEY=settings.load_secret_key(),
@@ -60,6 +65,8 @@ def create_app(settings: Settings | None = None) -> Flask:
         trigger_views.crons,
         settings_views.blueprint,
         tracker_views.blueprint,
+        contact_views.blueprint,
+        batch_views.blueprint,
         template_views.blueprint,
         sandbox_views.blueprint,
         channel_views.blueprint,

@@ -23,6 +23,8 @@ FORM = "application/x-www-form-urlencoded"
 MAX_DEPTH = 32
 MAX_FIELDS = 64
 _ABOUT = "about_fields"
+_FORM_AROUND = 64 * 1024
+"""Bytes that a form may have around its file."""
 
 
 class ApiModel(BaseModel):
@@ -71,6 +73,36 @@ def read_json(limit: int) -> Any:
     return parse_json(read_bytes(limit))
 
 
+def read_upload(content_type: str, limit: int) -> bytes:
+    """A file: the request's body, or the part ``file`` of a multipart form; at most ``limit`` bytes.
+
+    Raises:
+        UnsupportedMediaType, TooLarge, Malformed, Invalid: with what is wrong in words.
+    """
+    if request.mimetype == content_type:
+        return read_bytes(limit)
+    if request.mimetype != "multipart/form-data":
+        raise UnsupportedMediaType(f"Send {content_type}, or a form (multipart/form-data) with the field file.")
+    request.max_content_length = limit + _FORM_AROUND
+    try:
+        return _file_of_form(limit)
+    finally:
+        request.close()  # the form's files
+
+
+def _file_of_form(limit: int) -> bytes:
+    unknown = {*request.files, *request.form} - {"file"}
+    if unknown:
+        raise invalid_field(min(unknown)[:200] or "form", "is not a known field")
+    files = request.files.getlist("file")
+    if len(files) != 1:
+        raise invalid_field("file", "must be there once, as a file")
+    content: bytes = files[0].read(limit + 1)
+    if len(content) > limit:
+        raise _too_large(limit)
+    return content
+
+
 def read_bytes(limit: int) -> bytes:
     """The request's body; at most ``limit`` bytes.
 
@@ -86,7 +118,7 @@ def read_bytes(limit: int) -> bytes:
     except RequestEntityTooLarge:
         raw = None
     if raw is None or len(raw) > limit:
-        raise TooLarge(f"The body is larger than {limit} bytes.")
+        raise _too_large(limit)
     return raw
 
 
@@ -105,6 +137,10 @@ def read_form(limit: int) -> dict[str, str]:
     if len({name for name, _ in pairs}) != len(pairs):
         raise Malformed("A field is given twice.")
     return dict(pairs)
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"The body is larger than {limit} bytes.")
 
 
 def parse_json(raw: bytes) -> Any:

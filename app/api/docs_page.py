@@ -166,6 +166,8 @@ def _curl(described: dict[str, Any], method: str, path: str, operation: dict[str
         lines.append(f'-H "Content-Type: {JSON}"')
         text = pretty(body["content"][JSON].get("example", {})).replace("'", "'\\''").replace("\n", "\n  ")
         lines.append(f"-d '{text}'")
+    elif body["content"]:
+        lines += [f'-H "Content-Type: {next(iter(body["content"]))}"', "--data-binary @FILE"]
     return " \\\n  ".join(lines)
 
 

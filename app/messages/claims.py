@@ -139,6 +139,9 @@ def _refuse(
     if not session.scalar(select(statements.is_of_current_plan()).where(Message.id == message.id)):
         end_unsent(session, message, Reason.SUPERSEDED, now)
         return []
+    if session.scalar(select(statements.is_of_cancelled_batch()).where(Message.id == message.id)):
+        end_unsent(session, message, Reason.BATCH_CANCELLED, now)
+        return []
     if message.scheduled_at > now:
         early.append(message)
         return []

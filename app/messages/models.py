@@ -13,6 +13,8 @@ from app.ids import new_id
 ID = String(32)
 ADDRESS = String(320)
 """A phone number, or an email address of the longest kind (RFC 5321)."""
+ERASED = "erased"
+"""In place of the address of somebody whose data was erased."""
 
 MAY_FALL_BACK = (
     "fallback IS NOT NULL AND (status IN ('failed', 'undelivered')"
@@ -286,15 +288,17 @@ class Batch(Base):
     """One text to many contacts, which can be called off together."""
 
     __tablename__ = "batches"
-    __table_args__ = (Index("ix_batches_workspace", "workspace_id", "created_at"),)
+    __table_args__ = (Index("ix_batches_workspace", "workspace_id", "id"),)
 
     id: Mapped[str] = mapped_column(ID, primary_key=True, default=new_id)
     workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id", ondelete="CASCADE"))
     name: Mapped[str] = mapped_column(String(200))
     channel: Mapped[str] = mapped_column(String(16))
+    category: Mapped[str] = mapped_column(String(16))
+    """``informational``, or ``marketing``, for which everybody's consent was looked up."""
     template_id: Mapped[str | None] = mapped_column(ID)
     segment: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    """Whom it was for, as it was asked for."""
+    """Whom it was for, as it was asked for; of ids the first hundred, and how many."""
     status: Mapped[str] = mapped_column(String(16), default="active")
     """``active`` or ``cancelled``."""
     total: Mapped[int] = mapped_column(Integer, default=0)

@@ -1,5 +1,6 @@
 """What the message routes take and give: seed 001's fields and words, exactly."""
 
+import re
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -114,6 +115,11 @@ Reference = Annotated[
 
 class _Arbitrary(ApiModel):
     model_config = ApiModel.model_config | {"arbitrary_types_allowed": True}
+
+
+def is_phone_address(value: str) -> bool:
+    """Whether an address has the form of a phone number, for SMS or for WhatsApp."""
+    return re.fullmatch(ADDRESS_PATTERN, value) is not None and not value.endswith("\n")
 
 
 class Content(_Arbitrary):

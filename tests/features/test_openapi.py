@@ -15,6 +15,7 @@ from werkzeug.test import Client, TestResponse
 from app import clock
 from app.api.endpoint import ENDPOINTS, PLAIN_ROUTES
 from app.api.openapi import openapi_path
+from tests.people import add
 from tests.world import PERSON, Tenant, World
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -196,7 +197,8 @@ def make_what_is_named(tenant: Tenant) -> dict[str, str]:
     body = {"appointmentId": "made", "contactId": "uuid-456", "phone": PERSON, "appointmentDateTime": start}
     response = tenant.post("/api/appointments", body)
     assert response.status_code == 201, response.text
-    return {"appointment_id": "made", "booking_id": "made", "kind": "24h", "channel": "sms"}
+    person = add(tenant, phone="+15550000001", tags=["autumn"])["contactId"]
+    return {"appointment_id": "made", "booking_id": "made", "kind": "24h", "channel": "sms", "contact_id": person}
 
 
 def test_every_example_of_an_answer_has_the_form_that_it_illustrates(document: dict[str, Any]) -> None:

@@ -286,9 +286,14 @@ def outside_name(name: str, field: FieldInfo) -> str:
 
 def heading(route: Endpoint) -> str:
     """The heading under which a route is documented."""
-    wanted = f"{route.method} {re.sub('<.*?>', '{', route.path).split('{')[0]}"
-    return next(
-        text
-        for text in re.findall(r"^#+ (.*)$", api(), re.MULTILINE)
-        if f"{text} ".startswith(wanted) and ("{" in text) == ("<" in route.path)
-    )
+    headings = re.findall(r"^#+ (.*)$", api(), re.MULTILINE)
+    exact = f"{route.method} {re.sub('<[^>]*>', '{}', route.path)}"
+    wanted = exact.split("{")[0]
+    alike = [text for text in headings if f"{text} ".startswith(wanted) and ("{" in text) == ("<" in route.path)]
+    return next((text for text in alike if exact in addresses_in(text)), alike[0])
+
+
+def addresses_in(text: str) -> list[str]:
+    """The addresses that a heading names: ``POST /a/{id}/b, …/c`` are two."""
+    first, *others = re.sub(r"\{[^}]*\}", "{}", text).split(", …")
+    return [first, *(first.rpartition("/")[0] + other for other in others)]

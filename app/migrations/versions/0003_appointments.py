@@ -152,6 +152,7 @@ def upgrade() -> None:
         sa.Column("workspace_id", sa.String(length=64), nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("channel", sa.String(length=16), nullable=False),
+        sa.Column("category", sa.String(length=16), nullable=False),
         sa.Column("template_id", sa.String(length=32), nullable=True),
         sa.Column("segment", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
         sa.Column("status", sa.String(length=16), nullable=False),
@@ -164,20 +165,21 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_batches")),
     )
-    op.create_index("ix_batches_workspace", "batches", ["workspace_id", "created_at"], unique=False)
+    op.create_index("ix_batches_workspace", "batches", ["workspace_id", "id"], unique=False)
     op.create_table(
         "contacts",
         sa.Column("id", sa.String(length=32), nullable=False),
         sa.Column("workspace_id", sa.String(length=64), nullable=False),
         sa.Column("public_id", sa.String(length=128), nullable=False),
-        sa.Column("first_name", sa.String(length=100), nullable=False),
-        sa.Column("last_name", sa.String(length=100), nullable=False),
+        sa.Column("first_name", sa.String(length=200), nullable=False),
+        sa.Column("last_name", sa.String(length=200), nullable=False),
         sa.Column("phone", sa.String(length=64), nullable=True),
         sa.Column("email", sa.String(length=254), nullable=True),
         sa.Column("timezone", sa.String(length=64), nullable=True),
         sa.Column("tags", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
         sa.Column("fields", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
         sa.Column("notes", sa.Text(), nullable=False),
+        sa.Column("erased_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
@@ -189,6 +191,7 @@ def upgrade() -> None:
     op.create_index("ix_contacts_email", "contacts", ["workspace_id", "email"], unique=True)
     op.create_index("ix_contacts_name", "contacts", ["workspace_id", "last_name", "first_name", "id"], unique=False)
     op.create_index("ix_contacts_phone", "contacts", ["workspace_id", "phone"], unique=True)
+    op.create_index("ix_contacts_workspace", "contacts", ["workspace_id", "id"], unique=False)
     op.create_table(
         "message_templates",
         sa.Column("id", sa.String(length=32), nullable=False),
