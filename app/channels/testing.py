@@ -28,26 +28,35 @@ class ScriptedProvider:
     ``log`` what the provider has accepted: a test of "exactly once" counts the log, not the requests.
     """
 
-    name = "twilio"
-    account = "twilio:ACtest"
-    hindsight = Hindsight()
-
-    def __init__(self, timeout_s: float = 10.0) -> None:
+    def __init__(
+        self,
+        timeout_s: float = 10.0,
+        *,
+        name: str = "twilio",
+        account: str = "twilio:ACtest",
+        hindsight: Hindsight | None = None,
+    ) -> None:
         self.timeout_s = timeout_s
+        self.name, self.account = name, account
+        self.hindsight = hindsight or Hindsight()
         self.script: deque[Answer] = deque()
         self.posted: list[OutgoingMessage] = []
         self.log: list[ProviderRecord] = []
         self.log_failure: Failure | None = None
         """Set to make ``find`` and ``fetch`` fail."""
         self.probe_failure: Failure | None = None
+        self._taken: dict[str, Accepted] = {}
         self._lock = threading.Lock()
 
     def accept(self, message: OutgoingMessage) -> Accepted:
-        """Take a message into the log."""
+        """Take a message into the log; one that is repeated only once, where the provider is such a one."""
+        if self.hindsight.repeatable and message.message_id in self._taken:
+            return self._taken[message.message_id]
         sid = f"SM{new_id()}"
         record = ProviderRecord(sid, "queued", message.to, message.sender, message.body, clock.now())
         self.log.append(record)
-        return Accepted(sid, "queued")
+        accepted = self._taken[message.message_id] = Accepted(sid, "queued")
+        return accepted
 
     def accept_then_lose(self, message: OutgoingMessage) -> Failure:
         """Take a message and let the answer get lost: a read time-out after acceptance."""

@@ -100,8 +100,14 @@ def _named(claims: list[Claim]) -> list[Claim]:
     if not wanted:
         return claims
     query = select(Workspace.id, Workspace.name).where(Workspace.id.in_(wanted), Workspace.name != Workspace.id)
-    with reading() as session:
-        names = {row[0]: row[1] for row in session.execute(query)}
+    try:
+        with reading() as session:
+            names = {row.id: row.name for row in session.execute(query)}
+    except SQLAlchemyError as error:
+        # They are claimed and must be sent now, by the address alone.
+        metrics.errors.inc("sender_name")
+        log.error("names of senders not read", count=len(claims), error=str(error).splitlines()[0])
+        return claims
     return [
         replace(claim, sender_name=names.get(claim.workspace_id)) if claim.channel == "email" else claim
         for claim in claims
