@@ -19,6 +19,7 @@ from app.messages import reading_views, recurring_views, views
 from app.settings import Settings, load
 from app.webhooks import sandbox_views
 from app.webhooks import views as webhook_views
+from app.workspaces.api import views as workspace_views
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -55,6 +56,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         booking_views.blueprint,
         trigger_views.tasks,
         trigger_views.crons,
+        workspace_views.blueprint,
         sandbox_views.blueprint,
     )
     init_rate_limit(app, settings, api)

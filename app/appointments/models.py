@@ -24,6 +24,7 @@ class Appointment(Base):
         Index("ix_appointments_start", "starts_at", "status"),  # seed 003's index
         Index("ix_appointments_workspace", "workspace_id", "starts_at", "id"),
         Index("ix_appointments_contact", "contact_id", "starts_at"),
+        Index("ix_appointments_phone", "phone", "starts_at"),  # whose reply it is
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)

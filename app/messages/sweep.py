@@ -18,7 +18,7 @@ from app.channels import accounts
 from app.channels.registry import provider as current_provider
 from app.database import reading, writing
 from app.logs import get_logger
-from app.messages import pacing, recurring
+from app.messages import caps, pacing, recurring
 from app.messages.models import Attempt, Message
 from app.messages.states import Status
 
@@ -47,6 +47,7 @@ def sweep() -> None:
         pacing.hand_out_turns,
         start_checks,
         start_probe,
+        caps.refund,
         idempotency.prune,
         *_seldom_due(clock.now()),
     )
