@@ -11,6 +11,7 @@ from app.api.endpoint import LARGE
 from app.api.express import PROBLEM, Express, given_request_id
 from app.api.rate_limit import init_rate_limit
 from app.appointments import booking_views, trigger_views
+from app.appointments import replies as _replies  # noqa: F401  they listen, and have a chore in the sweep
 from app.appointments import views as appointment_views
 from app.extensions import init_extensions, migrate
 from app.messages import bulk_views as _bulk_views  # noqa: F401  adds its route to the others
