@@ -15,6 +15,7 @@ from app.database import reading, writing
 from app.messages.models import InboundMessage, Message
 from app.reminders import settings as reminder_settings
 from app.webhooks.inbound import intent_of
+from app.workspaces import service as workspaces
 from app.workspaces.models import AuditEntry
 from tests import appointments
 from tests.features import signing
@@ -240,8 +241,6 @@ def test_what_has_begun_or_is_over_is_not_touched(world: World) -> None:
 
 def test_whatsapp_is_answered_by_whatsapp(world: World) -> None:
     with writing() as session:
-        from app.workspaces import service as workspaces
-
         workspaces.add_sender(session, "ws_salon", "whatsapp", f"{WHATSAPP}{SENDER}")
     book(world.salon, "next")
 
