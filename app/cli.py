@@ -16,7 +16,7 @@ from app.channels.phone import channel_of, check_address
 from app.database import reading, writing
 from app.extensions import settings
 from app.ids import WORKSPACE_ID, new_id
-from app.workspaces import booking_form, service
+from app.workspaces import audit, booking_form, service
 from app.workspaces.models import Membership, User, Workspace
 
 keys = AppGroup("keys", help="API keys.")
@@ -65,8 +65,10 @@ def set_workspace(workspace_id: str, **values: str | None) -> None:
     with writing() as session:
         service.ensure_workspace(session, _workspace_id(workspace_id))
         workspace = session.get_one(Workspace, workspace_id)
+        before = {key: getattr(workspace, key) for key in chosen}
         for key, value in chosen.items():
             setattr(workspace, key, value)
+        audit.record(session, workspace_id, audit.SYSTEM, "settings.changed", workspace_id, before, chosen)
     click.echo(f"{workspace_id}: {', '.join(f'{key}={value}' for key, value in chosen.items()) or 'exists'}")
 
 

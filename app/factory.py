@@ -12,6 +12,7 @@ from app.api.express import PROBLEM, Express, given_request_id
 from app.api.rate_limit import init_rate_limit
 from app.api.routing import IdConverter
 from app.appointments import booking_views, form_views, link_views, trigger_views
+from app.appointments import replies as _replies  # noqa: F401  they listen, and have a chore in the sweep
 from app.appointments import views as appointment_views
 from app.contacts import csv_views as _csv_views  # noqa: F401  adds its routes to the others
 from app.contacts import views as contact_views
@@ -26,6 +27,7 @@ from app.reminders import settings_views, tracker_views
 from app.settings import Settings, load
 from app.webhooks import email_views, sandbox_views
 from app.webhooks import views as webhook_views
+from app.workspaces.api import views as workspace_views
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -68,6 +70,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         contact_views.blueprint,
         batch_views.blueprint,
         template_views.blueprint,
+        workspace_views.blueprint,
         sandbox_views.blueprint,
         channel_views.blueprint,
     )

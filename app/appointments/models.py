@@ -31,6 +31,7 @@ class Appointment(Base):
             postgresql_where=text("source = 'form'"),
             sqlite_where=text("source = 'form'"),
         ),
+        Index("ix_appointments_phone", "phone", "starts_at"),  # whose reply it is
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)

@@ -19,7 +19,7 @@ from app.contacts import service as contacts
 from app.database import batch, reading, writing
 from app.ids import new_id
 from app.logs import get_logger
-from app.messages import pacing, rendering, statements
+from app.messages import caps, pacing, rendering, statements
 from app.messages.models import Message
 from app.messages.states import Reason, Status
 from app.messages.unsent import as_it_was, end_unsent
@@ -69,21 +69,17 @@ def claim(message_ids: Sequence[str]) -> list[Claim]:
     """Claim those of the messages that may go out now, all at once.
 
     Texts of templates are written first, since their length decides how much of the sender's time they take; then the
-    senders' turns are taken: what has none yet is not claimed. What cannot go out is dealt with on the way: too early
-    ones are nudged again at their time, expired and opted-out ones are closed with their reason, and those of a paused
-    account wait.
+    senders' turns are taken: what has none yet is not claimed. Then what it costs is counted where its workspace has
+    caps. What cannot go out is dealt with on the way: too early ones are nudged again at their time, expired and
+    opted-out ones are closed with their reason, and those of a paused account wait.
     """
     message_ids = pacing.admit(rendering.render_due(message_ids))
     if not message_ids:
         return []
     now, by_channel = clock.now(), providers()
-    lease_until = now + lease(by_channel.timeout_s)
-    routes = [statements.Route(channel, one.account, one.name) for channel, one in by_channel.items()]
-    attempt_ids = {message_id: new_id() for message_id in message_ids}
-    with batch() as connection:
-        rows = statements.claim(connection, attempt_ids, routes, now=now, lease_until=lease_until)
-    claims = [Claim(attempt_id=attempt_ids[row.id], lease_until=lease_until, **row._mapping) for row in rows]
-    refused = attempt_ids.keys() - {one.id for one in claims}
+    admitted = caps.admit(message_ids, now)
+    claims = _claim(admitted.going, by_channel, now)
+    refused = {*admitted.going, *admitted.refused} - {one.id for one in claims}
     if refused:
         try:
             _deal_with(sorted(refused), by_channel, now)
@@ -92,6 +88,17 @@ def claim(message_ids: Sequence[str]) -> list[Claim]:
             metrics.errors.inc("refused")
             log.error("refused claims not dealt with", count=len(refused), error=str(error).splitlines()[0])
     return _named(claims)
+
+
+def _claim(message_ids: Sequence[str], by_channel: Providers, now: datetime) -> list[Claim]:
+    if not message_ids:
+        return []
+    lease_until = clock.now() + lease(by_channel.timeout_s)
+    routes = [statements.Route(channel, one.account, one.name) for channel, one in by_channel.items()]
+    attempt_ids = {message_id: new_id() for message_id in message_ids}
+    with batch() as connection:
+        rows = statements.claim(connection, attempt_ids, routes, now=now, lease_until=lease_until)
+    return [Claim(attempt_id=attempt_ids[row.id], lease_until=lease_until, **row._mapping) for row in rows]
 
 
 def _named(claims: list[Claim]) -> list[Claim]:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, Integer, String, Text, UniqueConstraint, text
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app import clock
@@ -104,6 +104,12 @@ class Message(Base):
             postgresql_where=text(MAY_FALL_BACK),
             sqlite_where=text(MAY_FALL_BACK),
         ),
+        Index(
+            "ix_messages_refund",
+            "id",
+            postgresql_where=text("counted_on IS NOT NULL AND status IN ('failed', 'skipped', 'cancelled')"),
+            sqlite_where=text("counted_on IS NOT NULL AND status IN ('failed', 'skipped', 'cancelled')"),
+        ),
         Index("ix_messages_workspace_due", "workspace_id", "due_at", "id"),
         Index("ix_messages_workspace_status", "workspace_id", "status", "due_at", "id"),
     )
@@ -182,6 +188,9 @@ class Message(Base):
     batch_id: Mapped[str | None] = mapped_column(ForeignKey("batches.id"))
     counted_on: Mapped[str | None] = mapped_column(String(10))
     """The day on which it was counted against the workspace's caps, if it was."""
+    counted_segments: Mapped[int | None] = mapped_column(Integer)
+    counted_spend: Mapped[int | None] = mapped_column(BigInteger)
+    """With how much, so that exactly that can be given back; money in millionths."""
 
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
     sent_at: Mapped[datetime | None]
@@ -270,6 +279,14 @@ class InboundMessage(Base):
     """What somebody wrote to one of our numbers. Unique by the provider's id."""
 
     __tablename__ = "inbound_messages"
+    __table_args__ = (
+        Index(
+            "ix_inbound_messages_waiting",
+            "received_at",
+            postgresql_where=text("handled_at IS NULL AND intent IN ('confirm', 'cancel')"),
+            sqlite_where=text("handled_at IS NULL AND intent IN ('confirm', 'cancel')"),
+        ),
+    )
 
     id: Mapped[str] = mapped_column(ID, primary_key=True, default=new_id)
     provider: Mapped[str] = mapped_column(String(16))
@@ -279,7 +296,9 @@ class InboundMessage(Base):
     to_address: Mapped[str] = mapped_column(ADDRESS)
     body: Mapped[str] = mapped_column(Text)
     intent: Mapped[str | None] = mapped_column(String(16))
-    """``stop``, ``start``, ``help`` or None."""
+    """``stop``, ``start``, ``help``, ``confirm``, ``cancel`` or None."""
+    handled_at: Mapped[datetime | None]
+    """When a ``confirm`` or ``cancel`` was acted on, or was found to concern nobody."""
     raw: Mapped[dict[str, Any]] = mapped_column(default=dict)
     received_at: Mapped[datetime] = mapped_column(default=clock.now)
 

@@ -80,6 +80,8 @@ COLUMNS = {
     "fallback": "VARCHAR(48)",
     "batch_id": "VARCHAR(32) CONSTRAINT fk_messages_batch_id REFERENCES batches (id)",
     "counted_on": "VARCHAR(10)",
+    "counted_segments": "INTEGER",
+    "counted_spend": "BIGINT",
 }
 INDEXES = {
     "ix_messages_appointment": (["appointment_id"], "appointment_id IS NOT NULL"),
@@ -90,6 +92,7 @@ INDEXES = {
         "fallback IS NOT NULL AND (status IN ('failed', 'undelivered')"
         " OR (status = 'skipped' AND reason IN ('channel_unavailable', 'whatsapp_window')))",
     ),
+    "ix_messages_refund": (["id"], "counted_on IS NOT NULL AND status IN ('failed', 'skipped', 'cancelled')"),
 }
 TABLES = (
     "consents",
@@ -145,7 +148,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_log")),
     )
-    op.create_index("ix_audit_log_workspace", "audit_log", ["workspace_id", "at", "id"], unique=False)
+    op.create_index("ix_audit_log_workspace", "audit_log", ["workspace_id", "id"], unique=False)
     op.create_table(
         "batches",
         sa.Column("id", sa.String(length=32), nullable=False),
@@ -247,6 +250,7 @@ def upgrade() -> None:
         sa.Column("segments", sa.Integer(), nullable=False),
         sa.Column("spend", sa.BigInteger(), nullable=False),
         sa.Column("warned_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("reached_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
             ["workspace_id"], ["workspaces.id"], name=op.f("fk_usage_workspace_id"), ondelete="CASCADE"
         ),
@@ -294,6 +298,7 @@ def upgrade() -> None:
         postgresql_where=sa.text("source = 'form'"),
         sqlite_where=sa.text("source = 'form'"),
     )
+    op.create_index("ix_appointments_phone", "appointments", ["phone", "starts_at"], unique=False)
     op.create_index("ix_appointments_start", "appointments", ["starts_at", "status"], unique=False)
     op.create_index("ix_appointments_workspace", "appointments", ["workspace_id", "starts_at", "id"], unique=False)
     op.create_table(
@@ -338,6 +343,16 @@ def upgrade() -> None:
         op.create_index(name, "messages", columns, unique=False, postgresql_where=where, sqlite_where=where)
     op.add_column("sandbox_messages", sa.Column("channel", sa.String(length=16), nullable=False, server_default="sms"))
     op.add_column("sandbox_messages", sa.Column("subject", sa.Text(), nullable=True))
+    op.add_column("inbound_messages", sa.Column("handled_at", sa.DateTime(timezone=True), nullable=True))
+    replies = sa.text("handled_at IS NULL AND intent IN ('confirm', 'cancel')")
+    op.create_index(
+        "ix_inbound_messages_waiting",
+        "inbound_messages",
+        ["received_at"],
+        unique=False,
+        postgresql_where=replies,
+        sqlite_where=replies,
+    )
     op.execute(OLD_TABLE)
     op.execute(REMINDERS.format(now=NOW[dialect]))
 
@@ -346,6 +361,8 @@ def downgrade() -> None:
     """Addresses keep their new length: an email address would not fit into the old one."""
     op.execute("DROP VIEW appointment_reminders")
     op.execute("DROP VIEW scheduled_sms_jobs")
+    op.drop_index("ix_inbound_messages_waiting", table_name="inbound_messages")
+    op.drop_column("inbound_messages", "handled_at")
     op.drop_column("sandbox_messages", "subject")
     op.drop_column("sandbox_messages", "channel")
     for name in INDEXES:
