@@ -14,8 +14,9 @@ from app.appointments import booking_views, trigger_views
 from app.appointments import views as appointment_views
 from app.extensions import init_extensions, migrate
 from app.messages import bulk_views as _bulk_views  # noqa: F401  adds its route to the others
+from app.messages import explain_views as _explain_views  # noqa: F401  adds its route to the others
 from app.messages import gauges as _gauges  # noqa: F401  registers them
-from app.messages import reading_views, recurring_views, views
+from app.messages import reading_views, recurring_views, upcoming_views, views
 from app.settings import Settings, load
 from app.webhooks import sandbox_views
 from app.webhooks import views as webhook_views
@@ -51,6 +52,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         views.trigger,
         recurring_views.blueprint,
         reading_views.blueprint,
+        upcoming_views.blueprint,
         appointment_views.blueprint,
         booking_views.blueprint,
         trigger_views.tasks,
