@@ -10,7 +10,8 @@ from app.api import docs, errors, health
 from app.api.endpoint import LARGE
 from app.api.express import PROBLEM, Express, given_request_id
 from app.api.rate_limit import init_rate_limit
-from app.appointments import booking_views, trigger_views
+from app.appointments import booking_views, simulate_views, trigger_views
+from app.appointments import replanning as _replanning  # noqa: F401  registers its chore and hears of changes
 from app.appointments import views as appointment_views
 from app.extensions import init_extensions, migrate
 from app.messages import bulk_views as _bulk_views  # noqa: F401  adds its route to the others
@@ -55,6 +56,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         upcoming_views.blueprint,
         appointment_views.blueprint,
         booking_views.blueprint,
+        simulate_views.blueprint,
         trigger_views.tasks,
         trigger_views.crons,
         sandbox_views.blueprint,
