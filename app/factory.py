@@ -10,14 +10,14 @@ from app.api import docs, errors, health
 from app.api.endpoint import LARGE
 from app.api.express import PROBLEM, Express, given_request_id
 from app.api.rate_limit import init_rate_limit
-from app.appointments import booking_views, simulate_views, trigger_views
-from app.appointments import replanning as _replanning  # noqa: F401  registers its chore and hears of changes
+from app.appointments import booking_views, settings_views, simulate_views, trigger_views
 from app.appointments import views as appointment_views
 from app.extensions import init_extensions, migrate
 from app.messages import bulk_views as _bulk_views  # noqa: F401  adds its route to the others
 from app.messages import explain_views as _explain_views  # noqa: F401  adds its route to the others
 from app.messages import gauges as _gauges  # noqa: F401  registers them
 from app.messages import reading_views, recurring_views, upcoming_views, views
+from app.reminders import tracker_views
 from app.settings import Settings, load
 from app.webhooks import sandbox_views
 from app.webhooks import views as webhook_views
@@ -59,6 +59,8 @@ def create_app(settings: Settings | None = None) -> Flask:
         simulate_views.blueprint,
         trigger_views.tasks,
         trigger_views.crons,
+        settings_views.blueprint,
+        tracker_views.blueprint,
         sandbox_views.blueprint,
     )
     init_rate_limit(app, settings, api)

@@ -257,11 +257,6 @@ class Settings(BaseSettings):
             return True
         return self.public_base_url is not None and not url_is_loopback(self.public_base_url)
 
-    @property
-    def provider_account(self) -> str:
-        """The account that sends, as pausing and metrics know it."""
-        return f"twilio:{self.twilio_account_sid}" if self.sms_provider == "twilio" else "sandbox"
-
     def shared_sender(self, channel: str) -> str | None:
         """The installation's own sender of a channel, which every workspace may use."""
         return {"sms": self.twilio_from_number, "whatsapp": self.whatsapp_from_number, "email": self.email_from}[

@@ -69,7 +69,7 @@ class Feeder:
         self._cursor = feeding.START
         self._refill: Refill | None = None
         self._server: str | None = None
-        self._paused = False
+        self._paused: frozenset[str] = frozenset()
         self._anew: str | None = "leads"
 
     def tick(self) -> float:
@@ -80,8 +80,8 @@ class Feeder:
         """
         now = clock.now()
         sight = self._look()
-        paused = feeding.account_is_paused()
-        if reason := self._why_anew(sight, resumed=self._paused and not paused):
+        paused = feeding.paused_channels()
+        if reason := self._why_anew(sight, resumed=bool(self._paused - paused)):
             self._begin(reason)
         elif sight.mark:
             self._cursor = min(self._cursor, sight.mark.place)

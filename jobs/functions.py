@@ -1,7 +1,7 @@
 """The jobs: load by id, call the application, let it decide."""
 
 from app.channels import accounts
-from app.channels.registry import provider
+from app.channels.registry import providers
 from app.messages import delivery
 from app.messages import reconcile as reconciliation
 from app.messages.status import Report, apply_report
@@ -27,14 +27,16 @@ def refresh(message_id: str) -> None:
 
 
 @in_app
-def probe(_account: str) -> None:
+def probe(account: str) -> None:
     """Ask whether a paused provider account works again."""
-    accounts.probe(provider())
+    if provider := providers().accounts.get(account):
+        accounts.probe(provider)
 
 
 @in_app
 def sandbox_report(provider_message_id: str) -> None:
     """Hand the test carrier's report to the code that takes Twilio's callbacks."""
-    record = provider().fetch(provider_message_id)
+    sandbox = providers().named("sandbox")
+    record = sandbox.fetch(provider_message_id) if sandbox else None
     if record is not None:
         apply_report(Report("sandbox", record.provider_message_id, record.status, raw={"source": "sandbox"}))

@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app import faults, logs, metrics
 from app.channels.base import Failure, FailureKind, SendResult
-from app.channels.registry import provider as current_provider
+from app.channels.registry import providers
 from app.database import is_outage
 from app.messages import claims, delivery, settling
 from app.messages.claims import Claim
@@ -59,7 +59,7 @@ class Sending:
     def start(self) -> None:
         """Start the threads, and open what the first message would otherwise wait for."""
         try:
-            claims.claim(["warm-up"], current_provider())  # there is no such message
+            claims.claim(["warm-up"], providers())  # there is no such message
         except SQLAlchemyError as error:
             log.warning("the database does not answer yet", error=str(error).splitlines()[0])
         self.lane.start()
@@ -74,9 +74,7 @@ class Sending:
         made: list[Claim] | None = None
         while made is None:
             try:
-                made = claims.claim(
-                    [job.argument for job in taken if _ROW_ID.fullmatch(job.argument)], current_provider()
-                )
+                made = claims.claim([job.argument for job in taken if _ROW_ID.fullmatch(job.argument)], providers())
             except SQLAlchemyError as error:
                 metrics.errors.inc("claim")
                 log.error("claiming failed", jobs=[job.job_id for job in taken[:10]], error=str(error).splitlines()[0])
@@ -106,7 +104,7 @@ class Sending:
     def _post(self, item: tuple[Taken, Claim]) -> None:
         job, claim = item
         try:
-            result = delivery.post(claim, current_provider())
+            result = delivery.post(claim, providers())
         except Exception as error:  # a defect must not end the thread; the request may have left
             metrics.errors.inc("send")
             log.exception("sending failed unexpectedly", message_id=claim.id)
@@ -121,7 +119,7 @@ class Sending:
         The message is looked up when its lease has been reaped, as after a crash; should an answer come after all, it
         is stored.
         """
-        limit = claims.lease(current_provider().timeout_s).total_seconds()
+        limit = claims.lease(providers().timeout_s).total_seconds()
         for job, claim in self.lane.give_up(lambda _: limit):
             metrics.errors.inc("stuck")
             log.error("a send does not come back, its thread is replaced", message_id=claim.id)
@@ -165,7 +163,7 @@ class Sending:
         kept = [claim for _, claim, result in batch if result is None]
         try:
             if posted:
-                settling.settle(posted, current_provider())
+                settling.settle(posted, providers())
             if kept:
                 settling.give_back(kept)
         except SQLAlchemyError as error:

@@ -14,6 +14,7 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from app import queue
+from app.channels.registry import Providers, providers
 from app.channels.testing import ScriptedProvider
 from app.database import reading, writing
 from app.extensions import redis_client
@@ -39,6 +40,11 @@ class Tenant:
     def post(self, path: str, body: Any = None, **headers: str) -> TestResponse:
         """POST JSON with the workspace's key; header names are written with underscores."""
         return self.client.post(path, data=json.dumps(body), headers=self._headers(headers))
+
+    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> TestResponse:
+        """Any method, with JSON and the workspace's key."""
+        data = None if body is None else json.dumps(body)
+        return self.client.open(path, method=method, data=data, headers=self._headers(headers))
 
     def post_raw(self, path: str, body: bytes, content_type: str = "application/json") -> TestResponse:
         """POST bytes as they are, with the workspace's key."""
@@ -103,6 +109,11 @@ class World:
         with writing() as session:
             workspaces.add_sender(session, workspace_id, "sms", SENDER)
         return Tenant(workspace_id, key, self.app.test_client())
+
+    @property
+    def providers(self) -> Providers:
+        """The provider of each channel: the scripted one for all, unless the test has put in others."""
+        return providers()
 
     @property
     def redis(self) -> redis.Redis:

@@ -17,7 +17,6 @@ from app import clock
 from app.api import health
 from app.channels import accounts
 from app.database import reading
-from app.extensions import settings
 from app.messages.models import Message
 from app.messages.states import ACCEPTED, Status
 from app.workspaces.models import Workspace
@@ -135,8 +134,10 @@ def _trouble(session: Session, now: datetime) -> list[Message]:
 def _alerts(session: Session, where: ZoneInfo, now: datetime) -> list[str]:
     """What keeps messages from going out, in plain words."""
     alerts = []
-    account = accounts.paused_account(session, settings().provider_account)
-    if account is not None and account.paused_at is not None:
+    for account_id in sorted(accounts.paused_accounts(session)):
+        account = accounts.paused_account(session, account_id)
+        if account is None or account.paused_at is None:
+            continue
         waiting = session.scalar(select(func.count()).where(_mine(), _waiting(now))) or 0
         since = times.since_text(account.paused_at, where, now) + (" UTC" if where.key == "UTC" else "")
         alerts.append(words.paused(account, since, waiting))

@@ -4,7 +4,7 @@ Whoever changes a plan holds the appointment's row, so that there is one plan at
 what waits is moved to it or called off, and what is on its way keeps the old revision: it gets no further try.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -77,7 +77,7 @@ class Planner:
         self._book = SenderBook(session, workspace_id)
         self._settings = settings or reminder_settings.load(session, workspace_id)
         self._zone = self._book.zone
-        self._channels = registry.available_channels()
+        self._channels = registry.providers().channels
         self._senders: dict[str, str | Reason] = {}
 
     @property
@@ -114,7 +114,7 @@ class Planner:
         return {channel: "" if isinstance(sender, Reason) else sender for channel, sender in found.items()}
 
     def plan(
-        self, appointment: Appointment, contact: Contact, now: datetime, marked: Iterable[str] = ()
+        self, appointment: Appointment, contact: Contact, now: datetime, marked: Collection[tuple[str, str]] = ()
     ) -> list[Planned]:
         """The appointment's reminders as they should be now."""
         zone = self.zone_of(appointment)
@@ -127,9 +127,10 @@ class Planner:
             addresses=self.addresses(appointment),
         )
         planned = plan(facts, self.policy_of(appointment), self._settings.preferences, now)
-        marked = frozenset(marked)
         return [
-            one if one.reason or one.reminder_type not in marked else one.skipped(Reason.ALREADY_MARKED)
+            one.skipped(Reason.ALREADY_MARKED)
+            if one.reason is None and tracker.is_marked(marked, one.reminder_type, one.channel)
+            else one
             for one in planned
         ]
 
@@ -234,8 +235,8 @@ def compare(
     planner: Planner,
     appointment: Appointment,
     contact: Contact,
-    rows: Iterable[Existing],
-    marked: Iterable[str],
+    rows: Sequence[Existing],
+    marked: Collection[tuple[str, str]],
     now: datetime,
     *,
     only_ahead: bool = False,

@@ -19,8 +19,8 @@ from app.database import write
 from app.errors import invalid_field
 from app.messages.schemas import Time, WorkspaceId
 from app.messages.words import REASON, when
-from app.reminders.drafts import PolicyDraft, SettingsDraft, columns_of
 from app.reminders.policy import PRESETS, outside_name, parse_policy
+from app.reminders.schemas import GivenPolicy, SettingsFields
 from app.zones import ClockChange
 
 blueprint = Blueprint("simulate", __name__, url_prefix="/api")
@@ -51,8 +51,8 @@ class Simulate(ApiModel):
     booked_at: Time | None = Field(None, description="Default: `now`, or when the existing appointment was booked.")
     timezone: schemas.Zone | None = Field(None, description="Where it takes place. Default: the workspace's zone.")
     event_type: schemas.ShortName | None = None
-    policy: PolicyDraft | None = Field(None, description="A preset's name, or rules of its own.")
-    settings: SettingsDraft | None = Field(None, description="Reminder settings to try out, over those in force.")
+    policy: GivenPolicy = Field(None, description="A preset's name, or rules of its own.")
+    settings: SettingsFields | None = Field(None, description="Reminder settings to try out, over those in force.")
     contact: PersonDraft | None = Field(
         None, description="Left out with `contactId` and `appointmentId`: somebody who can be reached on every channel."
     )
@@ -153,7 +153,7 @@ def _wish(payload: Simulate, now: datetime) -> Wish:
         timezone=payload.timezone,
         event_type=payload.event_type,
         policy=policy if policy is None or policy in list(PRESETS) else parse_policy(policy),
-        settings=columns_of(payload.settings, "settings") if payload.settings else {},
+        settings=payload.settings.checked(payload.settings.model_fields_set, "settings.") if payload.settings else {},
         contact_id=payload.contact_id,
         person=payload.contact.model_dump(exclude_unset=True, by_alias=False) if payload.contact else None,
         appointment_id=payload.appointment_id,

@@ -18,7 +18,8 @@ from app.errors import invalid_field
 from app.messages.service import MAX_AHEAD
 from app.messages.states import Reason
 from app.messages.words import REASON
-from app.reminders import drafts, tracker
+from app.reminders import settings as reminder_settings
+from app.reminders import tracker
 from app.reminders.models import ReminderSettings
 from app.reminders.planner import Planned, Step
 from app.reminders.policy import Policy
@@ -79,10 +80,9 @@ def simulate(session: Session, workspace_id: str, wish: Wish) -> Simulation:
     """
     appointment, contact = _subject(session, workspace_id, wish)
     _check(appointment, wish)
-    row = session.get(ReminderSettings, workspace_id)
-    settings = drafts.tried_out(row, workspace_id, wish.settings)
+    settings = _settings(session, workspace_id, wish)
     if isinstance(wish.policy, Policy):
-        settings, appointment.policy = replace(settings, policy=wish.policy, event_policies={}), None
+        appointment.policy = None
     planner = Planner(session, workspace_id, settings)
     marked = tracker.marked_types(session, workspace_id, [appointment.public_id]) if wish.appointment_id else {}
     planned = planner.plan(appointment, contact, wish.now, marked.get(appointment.public_id, ()))
@@ -100,6 +100,16 @@ def simulate(session: Session, workspace_id: str, wish: Wish) -> Simulation:
             for change in clock_changes(zone, appointment.booked_at, appointment.starts_at)
         ],
     )
+
+
+def _settings(session: Session, workspace_id: str, wish: Wish) -> reminder_settings.Settings:
+    """Those in force with some changed; the workspace's row stays as it is."""
+    row = reminder_settings.stored(session, workspace_id)
+    values = {name: getattr(row, name) for name in reminder_settings.DEFAULTS} | dict(wish.settings)
+    settings = reminder_settings.of_row(ReminderSettings(workspace_id=workspace_id, **values))
+    if isinstance(wish.policy, Policy):
+        return replace(settings, policy=wish.policy, event_policies={})
+    return settings
 
 
 def _line(planner: Planner, appointment: Appointment, planned: Planned, opted_out: Iterable[str]) -> Line:

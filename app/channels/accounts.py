@@ -42,6 +42,11 @@ def paused_account(session: Session, account: str) -> ProviderAccount | None:
     )
 
 
+def paused_accounts(session: Session) -> frozenset[str]:
+    """All accounts that are paused."""
+    return frozenset(session.scalars(select(ProviderAccount.id).where(ProviderAccount.paused_at.is_not(None))))
+
+
 def probe_is_due(account: str, now: datetime) -> bool:
     """Whether a paused account should be tried again."""
     with reading() as session:

@@ -4,8 +4,9 @@ A provider answers with a value, never with an exception of its own: `Accepted`,
 may be done next. Whether and when to try again is decided elsewhere (``app.messages.decisions``).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
@@ -14,6 +15,8 @@ from typing import Protocol
 class OutgoingMessage:
     """One POST: everything that the provider needs to know.
 
+    ``message_id`` is the same in every try of a message. ``sender_name`` and ``subject`` are for email.
+    ``content_sid`` and ``content_variables``: the approved WhatsApp template to send in place of the body.
     ``valid_for_s``: seconds until the text is useless; None leaves the provider's default.
     ``status_callback``: URL for delivery reports, carrying our attempt id; None asks for none.
     """
@@ -25,6 +28,12 @@ class OutgoingMessage:
     media_urls: tuple[str, ...] = ()
     status_callback: str | None = None
     valid_for_s: int | None = None
+    message_id: str = ""
+    channel: str = "sms"
+    subject: str | None = None
+    sender_name: str | None = None
+    content_sid: str | None = None
+    content_variables: Mapping[str, str] | None = None
 
 
 class FailureKind(StrEnum):
@@ -96,6 +105,22 @@ class ProviderUnavailable(Exception):
         self.failure = failure
 
 
+@dataclass(frozen=True, slots=True)
+class Hindsight:
+    """What a provider lets us find out afterwards.
+
+    ``searchable``: `Provider.find` reads its log. Where that is False and ``repeatable`` is True, the same request with
+    the same ``message_id`` is answered as the first one was, so a doubtful try is simply repeated. Where both are False
+    nobody can know but through its own reports, for which we wait ``reports_within`` before the workspace's
+    ``on_unknown`` decides. ``fetchable``: `Provider.fetch` tells the status of a message.
+    """
+
+    searchable: bool = True
+    repeatable: bool = False
+    fetchable: bool = True
+    reports_within: timedelta = timedelta(seconds=30)
+
+
 class Provider(Protocol):
     """A company behind a channel. One instance per process, safe for threads, every call with a time-out."""
 
@@ -105,6 +130,8 @@ class Provider(Protocol):
     """What is paused together when our credentials are refused."""
     timeout_s: float
     """No call takes longer than about this long."""
+    hindsight: Hindsight
+    """What can be found out about a try whose answer was lost."""
 
     def send(self, message: OutgoingMessage) -> SendResult:
         """POST one message."""

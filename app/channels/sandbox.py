@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 
 from app import clock, queue
-from app.channels.base import Accepted, Failure, OutgoingMessage, ProviderRecord, SendResult
+from app.channels.base import Accepted, Failure, Hindsight, OutgoingMessage, ProviderRecord, SendResult
 from app.channels.models import SandboxMessage
 from app.channels.sandbox_numbers import failure_for
 from app.database import reading, writing
@@ -25,6 +25,7 @@ class SandboxProvider:
     name = "sandbox"
     account = "sandbox"
     timeout_s = 5.0
+    hindsight = Hindsight()
 
     def send(self, message: OutgoingMessage) -> SendResult:
         """Accept the message, or fail as the magic numbers say."""

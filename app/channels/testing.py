@@ -10,6 +10,7 @@ from app.channels.base import (
     Accepted,
     Failure,
     FailureKind,
+    Hindsight,
     OutgoingMessage,
     ProviderRecord,
     ProviderUnavailable,
@@ -29,6 +30,7 @@ class ScriptedProvider:
 
     name = "twilio"
     account = "twilio:ACtest"
+    hindsight = Hindsight()
 
     def __init__(self, timeout_s: float = 10.0) -> None:
         self.timeout_s = timeout_s

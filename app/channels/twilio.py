@@ -20,6 +20,7 @@ from app.channels.base import (
     Accepted,
     Failure,
     FailureKind,
+    Hindsight,
     OutgoingMessage,
     ProviderRecord,
     ProviderUnavailable,
@@ -44,6 +45,7 @@ class TwilioProvider:
     """One Twilio account. Safe for threads; make one in each process."""
 
     name = "twilio"
+    hindsight = Hindsight()
 
     def __init__(
         self,

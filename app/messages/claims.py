@@ -15,7 +15,7 @@ from sqlalchemy.sql import ColumnElement
 
 from app import clock, metrics, queue
 from app.channels import accounts
-from app.channels.base import Provider
+from app.channels.registry import Providers
 from app.contacts import service as contacts
 from app.database import batch, writing
 from app.ids import new_id
@@ -45,7 +45,10 @@ class Claim:
     channel: str
     to_address: str
     from_address: str
+    subject: str | None
     body: str
+    content_sid: str | None
+    content_variables: dict[str, str] | None
     media_urls: list[str]
     due_at: datetime
     valid_until: datetime
@@ -59,7 +62,7 @@ def lease(timeout_s: float) -> timedelta:
     return timedelta(seconds=2 * timeout_s + 10)
 
 
-def claim(message_ids: Sequence[str], provider: Provider) -> list[Claim]:
+def claim(message_ids: Sequence[str], providers: Providers) -> list[Claim]:
     """Claim those of the messages that may go out now, all at once.
 
     The senders' turns are taken first: what has none yet is not claimed. What cannot go out is dealt with on the way:
@@ -70,7 +73,7 @@ def claim(message_ids: Sequence[str], provider: Provider) -> list[Claim]:
     if not message_ids:
         return []
     now = clock.now()
-    lease_until = now + lease(provider.timeout_s)
+    lease_until = now + lease(providers.timeout_s)
     attempt_ids = {message_id: new_id() for message_id in message_ids}
     with batch() as connection:
         rows = statements.claim(
@@ -78,14 +81,13 @@ def claim(message_ids: Sequence[str], provider: Provider) -> list[Claim]:
             attempt_ids,
             now=now,
             lease_until=lease_until,
-            account=provider.account,
-            provider=provider.name,
+            providers=providers,
         )
     claims = [Claim(attempt_id=attempt_ids[row.id], lease_until=lease_until, **row._mapping) for row in rows]
     refused = attempt_ids.keys() - {one.id for one in claims}
     if refused:
         try:
-            _deal_with(sorted(refused), provider, now)
+            _deal_with(sorted(refused), providers, now)
         except SQLAlchemyError as error:
             # What was claimed is committed and must be sent now; what was not is found again by the feeder.
             metrics.errors.inc("refused")
@@ -93,19 +95,19 @@ def claim(message_ids: Sequence[str], provider: Provider) -> list[Claim]:
     return claims
 
 
-def _deal_with(refused: Sequence[str], provider: Provider, now: datetime) -> None:
+def _deal_with(refused: Sequence[str], providers: Providers, now: datetime) -> None:
     nudges: list[queue.Nudge] = []
     early: list[Message] = []
     with writing() as session:
         for message_id in refused:
-            nudges += _refuse(session, message_id, provider, now, early)
+            nudges += _refuse(session, message_id, providers, now, early)
     if early:
         nudges += queue.too_early([(one.id, one.revision, one.scheduled_at - now) for one in early])
     queue.try_add(nudges)
 
 
 def _refuse(
-    session: Session, message_id: str, provider: Provider, now: datetime, early: list[Message]
+    session: Session, message_id: str, providers: Providers, now: datetime, early: list[Message]
 ) -> list[queue.Nudge]:
     """The claim was lost: find out why, record what the owner must know, and return the nudges to add.
 
@@ -126,6 +128,10 @@ def _refuse(
         return []
     if message.scheduled_at > now:
         early.append(message)
+        return []
+    provider = providers.get(message.channel)
+    if provider is None:
+        _end_unsent(session, message, Reason.CHANNEL_UNAVAILABLE, now)
         return []
     if accounts.paused_account(session, provider.account):
         return []  # the feeder adds it again when the account is back

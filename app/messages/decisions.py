@@ -105,6 +105,29 @@ def after_lookup(standing: Standing, *, looks: int, tried_at: datetime, hold: bo
     return _retry(now, standing, uncounted=True)
 
 
+REPEATABLE_FOR = timedelta(hours=23)
+"""Resend keeps an idempotency key for 24 hours (resend.com/docs/dashboard/emails/idempotency-keys)."""
+
+
+def without_log(
+    standing: Standing, *, repeatable: bool, reports_within: timedelta, tried_at: datetime, hold: bool, now: datetime
+) -> Decision:
+    """A doubtful try of ``tried_at`` at a provider whose log cannot be searched.
+
+    Where the same request is answered as the first one was, it is simply repeated. Elsewhere only the provider's own
+    report could prove that it was accepted; when none has come in time, the workspace's wish decides.
+    """
+    if repeatable and now - tried_at < REPEATABLE_FOR:
+        hold = False
+    elif now - tried_at < reports_within:
+        return LookUp(tried_at + reports_within)
+    if hold:
+        return Fail(Reason.HELD_UNKNOWN)
+    if standing.attempts_uncounted + 1 > UNCOUNTED.max_attempts:
+        return Fail(Reason.ATTEMPTS_EXHAUSTED)
+    return _retry(now, standing, uncounted=True)
+
+
 def after_failed_lookup(*, tried_at: datetime, now: datetime) -> Decision:
     """The log could not be read: look again soon, so that the message is settled within a minute of the provider's
     return.

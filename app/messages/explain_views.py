@@ -14,7 +14,8 @@ from app.api.body import ApiModel, example
 from app.api.endpoint import endpoint
 from app.appointments.models import Appointment
 from app.channels import accounts
-from app.channels.registry import provider
+from app.channels.models import ProviderAccount
+from app.channels.registry import providers
 from app.contacts import service as contacts
 from app.database import reading
 from app.ids import message_id as public_id
@@ -83,7 +84,7 @@ def story_of(session: Session, message: Message, now: datetime | None = None) ->
     batch = session.get(Batch, message.batch_id) if message.batch_id else None
     zone = (appointment and appointment.timezone) or (recurrence and recurrence.timezone)
     opted_out = select(contacts.is_suppressed(message.workspace_id, message.channel, message.to_address))
-    paused = accounts.paused_account(session, provider().account) if message.status == Status.SCHEDULED else None
+    paused = _paused_account(session, message) if message.status == Status.SCHEDULED else None
     reports = select(DeliveryEvent).where(DeliveryEvent.message_id == message.id)
     return Story(
         message=message,
@@ -100,3 +101,8 @@ def story_of(session: Session, message: Message, now: datetime | None = None) ->
         has_opted_out=bool(session.scalar(opted_out)),
         paused=(paused.reason or "it is not known why") if paused else None,
     )
+
+
+def _paused_account(session: Session, message: Message) -> ProviderAccount | None:
+    provider = providers().get(message.channel)
+    return accounts.paused_account(session, provider.account) if provider else None

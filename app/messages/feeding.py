@@ -20,7 +20,7 @@ from sqlalchemy.sql import ColumnElement
 
 from app import queue
 from app.channels import accounts
-from app.channels.registry import provider as current_provider
+from app.channels.registry import providers
 from app.database import UtcDateTime, reading
 from app.messages.models import Message
 from app.messages.states import Status
@@ -53,6 +53,7 @@ class Waiting(NamedTuple):
     revision: int
     scheduled_at: datetime
     valid_until: datetime
+    channel: str
 
     @property
     def next_place(self) -> Place:
@@ -97,7 +98,7 @@ def publish(connection: redis.Redis, mark: Mark) -> Mark | None:
 def waiting(start: Place, end: Place, limit: int) -> list[Waiting]:
     """Scheduled messages from ``start`` up to but without ``end``, by keyset: each batch costs the same."""
     query = (
-        select(Message.id, Message.revision, Message.scheduled_at, Message.valid_until)
+        select(Message.id, Message.revision, Message.scheduled_at, Message.valid_until, Message.channel)
         .where(_scheduled(), _is_from(start), ~_is_from(end))
         .order_by(Message.scheduled_at, Message.id)
         .limit(limit)
@@ -112,15 +113,15 @@ def count_from(place: Place) -> int:
         return session.scalar(select(func.count()).where(_scheduled(), _is_from(place))) or 0
 
 
-def account_is_paused() -> bool:
-    """Whether the provider refuses our account at the moment."""
+def paused_channels() -> frozenset[str]:
+    """The channels whose provider refuses our account at the moment."""
     with reading() as session:
-        return accounts.paused_account(session, current_provider().account) is not None
+        return providers().channels_of(accounts.paused_accounts(session))
 
 
-def worth_a_nudge(rows: Sequence[Waiting], now: datetime, *, paused: bool) -> list[Waiting]:
-    """Of what is due while the account is paused only that which has lost its use: a nudge then says so in its row."""
-    return [row for row in rows if not paused or row.scheduled_at > now or row.valid_until <= now]
+def worth_a_nudge(rows: Sequence[Waiting], now: datetime, *, paused: frozenset[str]) -> list[Waiting]:
+    """Of what is due while an account is paused only that which has lost its use: a nudge then says so in its row."""
+    return [row for row in rows if row.channel not in paused or row.scheduled_at > now or row.valid_until <= now]
 
 
 class Walk:
@@ -142,7 +143,7 @@ class Walk:
         self._place: Place | None = None
         self.finished, self.seen = False, 0
 
-    def step(self, now: datetime, end: Place, budget: int, *, paused: bool) -> int:
+    def step(self, now: datetime, end: Place, budget: int, *, paused: frozenset[str]) -> int:
         """Look at up to ``budget`` rows before ``end``; returns how many nudges were missing.
 
         Raises:

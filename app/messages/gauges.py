@@ -7,7 +7,6 @@ from sqlalchemy import func, select
 
 from app import clock, metrics, queue
 from app.channels import accounts
-from app.channels.registry import provider as current_provider
 from app.database import reading
 from app.extensions import redis_client
 from app.messages.models import Message
@@ -33,13 +32,13 @@ def read() -> Iterable[metrics.Gauge]:
         in_line = session.scalar(
             select(func.count()).where(Message.status == Status.SCHEDULED, Message.slot_at.is_not(None))
         )
-        paused = accounts.paused_account(session, current_provider().account) is not None
+        paused = bool(accounts.paused_accounts(session))
     late = (now - oldest).total_seconds() if oldest else 0.0
     yield "bellhop_oldest_due_seconds", "How long the oldest unsent message has been due", late
     yield "bellhop_due_messages", "Messages that are due and not yet claimed", float(due or 0)
     yield "bellhop_waiting_for_sender", "Messages that are due and wait for their sender's turn", float(in_line or 0)
     yield "bellhop_unknown_messages", "Messages whose fate is being looked up", float(unknown or 0)
-    yield "bellhop_provider_account_paused", "1 while the provider refuses our account", float(paused)
+    yield "bellhop_provider_account_paused", "1 while a provider refuses our account", float(paused)
     try:
         depth = {name: queue.rq_queue(name).count for name in queue.QUEUES}
         beat = redis_client().get(queue.HEARTBEAT_KEY)

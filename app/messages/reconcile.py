@@ -13,8 +13,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
 from app import clock, metrics, queue
-from app.channels.base import Provider, ProviderRecord, ProviderUnavailable
-from app.channels.registry import provider as current_provider
+from app.channels.base import Hindsight, Provider, ProviderRecord, ProviderUnavailable
+from app.channels.registry import Providers, providers
 from app.database import reading, writing
 from app.extensions import settings
 from app.logs import get_logger
@@ -52,11 +52,15 @@ class _Look:
 
 def reconcile(message_id: str) -> None:
     """Look an unknown message up, and settle it if the log tells enough."""
-    provider = current_provider()
-    look = _begin_look(message_id, provider)
+    known = providers()
+    look = _begin_look(message_id, known)
     if look is None:
         return
     message = look.message
+    provider = known.get(message.channel)
+    if provider is None or not provider.hindsight.searchable:
+        _conclude(look, _without_log(look, provider), looks=0)
+        return
     try:
         records = provider.find(to=message.to_address, sender=message.from_address, since=look.since)
     except ProviderUnavailable as error:
@@ -82,14 +86,14 @@ def reconcile(message_id: str) -> None:
     _conclude(look, decision, looks=looks)
 
 
-def _begin_look(message_id: str, provider: Provider) -> _Look | None:
+def _begin_look(message_id: str, providers: Providers) -> _Look | None:
     now = clock.now()
     with writing() as session:
         message = session.scalar(
             update(Message)
             .where(Message.id == message_id, Message.status == Status.UNKNOWN, Message.next_check_at <= now)
             # Should this worker die, somebody else looks after its time-out.
-            .values(next_check_at=now + timedelta(seconds=provider.timeout_s + 20))
+            .values(next_check_at=now + timedelta(seconds=providers.timeout_s + 20))
             .returning(Message)
         )
         if message is None:
@@ -102,6 +106,19 @@ def _begin_look(message_id: str, provider: Provider) -> _Look | None:
         workspace = session.get_one(Workspace, message.workspace_id)
         since = min(attempt.started_at for attempt in doubtful or tries) - CLOCK_SLACK
         return _Look(message, tries[-1], since, workspace.on_unknown == "hold")
+
+
+def _without_log(look: _Look, provider: Provider | None) -> decisions.Decision:
+    """There is no log in which the message could be found (see `Hindsight`)."""
+    hindsight = provider.hindsight if provider else Hindsight(searchable=False, fetchable=False)
+    return decisions.without_log(
+        standing(look.message),
+        repeatable=hindsight.repeatable,
+        reports_within=hindsight.reports_within,
+        tried_at=look.attempt.started_at,
+        hold=look.hold,
+        now=clock.now(),
+    )
 
 
 def _twin_is_sending(session: Session, message: Message) -> bool:
@@ -182,16 +199,19 @@ def _settle(session: Session, look: _Look, **values: object) -> Message | None:
 
 def refresh(message_id: str) -> None:
     """Pull the status of an accepted message whose reports may have been lost."""
-    provider = current_provider()
+    known = providers()
     now = clock.now()
     with writing() as session:
         message = session.scalar(
             update(Message)
             .where(Message.id == message_id, Message.status == Status.SENT, Message.next_check_at <= now)
-            .values(next_check_at=now + timedelta(seconds=provider.timeout_s + 20), checks=Message.checks + 1)
+            .values(next_check_at=now + timedelta(seconds=known.timeout_s + 20), checks=Message.checks + 1)
             .returning(Message)
         )
     if message is None or message.provider_message_id is None or message.sent_at is None:
+        return
+    provider = known.named(message.provider or "")
+    if provider is None or not provider.hindsight.fetchable:
         return
     try:
         record = provider.fetch(message.provider_message_id)

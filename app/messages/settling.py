@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from app import clock, metrics, queue
 from app.channels import accounts
 from app.channels.base import Accepted, Failure, FailureKind, Provider, SendResult
+from app.channels.registry import Providers
 from app.contacts import service as contacts
 from app.database import batch, writing
 from app.logs import get_logger
@@ -28,10 +29,10 @@ GIVEN_BACK = "given_back"
 """The outcome of a claim that ended before anything was posted."""
 
 
-def settle(results: Sequence[tuple[Claim, SendResult]], provider: Provider) -> None:
+def settle(results: Sequence[tuple[Claim, SendResult]], providers: Providers) -> None:
     """Write down how tries ended, and plan what follows."""
     try:
-        _settle(results, provider)
+        _settle(results, providers)
     except IntegrityError:
         # While one of these answers was late, a look gave a twin (an equal text to the same person) the record that it
         # names. That message stays in doubt, and its own look finds the twin's record or none; the others are settled.
@@ -40,24 +41,24 @@ def settle(results: Sequence[tuple[Claim, SendResult]], provider: Provider) -> N
             log.warning("the answer's record is another message's", message_id=results[0][0].id)
             return
         for one in results:
-            settle([one], provider)
+            settle([one], providers)
 
 
-def _settle(results: Sequence[tuple[Claim, SendResult]], provider: Provider) -> None:
+def _settle(results: Sequence[tuple[Claim, SendResult]], providers: Providers) -> None:
     now = clock.now()
     accepted = [(claim, result) for claim, result in results if isinstance(result, Accepted)]
     failed = [(claim, result) for claim, result in results if isinstance(result, Failure)]
     if accepted:
-        _settle_accepted(accepted, provider, now)
+        _settle_accepted(accepted, providers, now)
     if failed:
         nudges: list[queue.Nudge] = []
         with writing() as session:
             for claim, failure in failed:
-                nudges += _settle_failure(session, claim, failure, provider, now)
+                nudges += _settle_failure(session, claim, failure, providers[claim.channel], now)
                 _close(session, claim, failure, now)
         queue.try_add(nudges)
     for claim, result in results:
-        _note(claim, result, provider, now)
+        _note(claim, result, providers[claim.channel].name, now)
 
 
 def give_back(claims: Sequence[Claim]) -> None:
@@ -76,7 +77,7 @@ def give_back(claims: Sequence[Claim]) -> None:
     queue.try_add(nudges)
 
 
-def _settle_accepted(accepted: Sequence[tuple[Claim, Accepted]], provider: Provider, now: datetime) -> None:
+def _settle_accepted(accepted: Sequence[tuple[Claim, Accepted]], providers: Providers, now: datetime) -> None:
     given = [
         statements.Acceptance(
             attempt_id=claim.attempt_id,
@@ -85,24 +86,26 @@ def _settle_accepted(accepted: Sequence[tuple[Claim, Accepted]], provider: Provi
             sid=result.provider_message_id,
             word=result.status if result.status in PROVIDER_RANK else "queued",
             http_status=result.http_status,
+            provider=(provider := providers[claim.channel]).name,
+            pull=provider.hindsight.fetchable,
         )
         for claim, result in accepted
     ]
     with batch() as connection:
-        settled = statements.settle(
-            connection, given, now=now, provider=provider.name, next_check_at=status.first_pull(now)
-        )
+        settled = statements.settle(connection, given, now=now, next_check_at=status.first_pull(now))
     others = [(claim, result) for claim, result in accepted if claim.id not in settled.messages]
     for claim, _ in accepted:
         if claim.id in settled.messages:
-            metrics.sent.inc(claim.channel, provider.name)
+            metrics.sent.inc(claim.channel, providers[claim.channel].name)
     if others or settled.reported_early:
         with writing() as session:
             for claim, result in others:
                 status.bind_acceptance(session, claim.attempt_id, result.provider_message_id, result.status, now)
                 attempt = update(Attempt).where(Attempt.id == claim.attempt_id)
                 session.execute(attempt.values(http_status=result.http_status))
-            status.apply_early_reports(session, provider.name, sorted(settled.reported_early), now)
+            for name in {one.provider for one in given}:
+                early = [one.sid for one in given if one.provider == name and one.sid in settled.reported_early]
+                status.apply_early_reports(session, name, sorted(early), now)
 
 
 def _settle_failure(
@@ -181,13 +184,13 @@ def _close(session: Session, claim: Claim, failure: Failure, now: datetime) -> N
     )
 
 
-def _note(claim: Claim, result: SendResult, provider: Provider, now: datetime) -> None:
+def _note(claim: Claim, result: SendResult, provider: str, now: datetime) -> None:
     if isinstance(result, Accepted):
-        metrics.attempts.inc(provider.name, "accepted")
+        metrics.attempts.inc(provider, "accepted")
         if claim.attempt == 1:
             metrics.lateness.observe((now - claim.due_at).total_seconds())
         return
-    metrics.attempts.inc(provider.name, result.kind.value)
+    metrics.attempts.inc(provider, result.kind.value)
     log.warning(
         "try failed",
         message_id=claim.id,

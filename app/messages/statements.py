@@ -12,12 +12,13 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Integer, Row, String, bindparam, exists, insert, or_, select, update
+from sqlalchemy import Boolean, Connection, Integer, Row, String, bindparam, case, exists, insert, or_, select, update
 from sqlalchemy.sql import ColumnElement
 from sqlalchemy.sql.dml import Update
 
 from app.appointments.models import Appointment
 from app.channels.models import ProviderAccount
+from app.channels.registry import Providers
 from app.contacts import service as contacts
 from app.database import UtcDateTime, given_rows
 from app.messages.models import Attempt, DeliveryEvent, Message
@@ -25,7 +26,6 @@ from app.messages.states import Status
 
 # Parameters have no column's name: SQLAlchemy would take them for values of an UPDATE.
 _NOW: ColumnElement[datetime] = bindparam("at", type_=UtcDateTime())
-_PROVIDER: ColumnElement[str] = bindparam("by_provider", type_=String())
 
 CLAIMED = (
     Message.id,
@@ -35,7 +35,10 @@ CLAIMED = (
     Message.channel,
     Message.to_address,
     Message.from_address,
+    Message.subject,
     Message.body,
+    Message.content_sid,
+    Message.content_variables,
     Message.media_urls,
     Message.due_at,
     Message.valid_until,
@@ -55,20 +58,19 @@ def claim(
     *,
     now: datetime,
     lease_until: datetime,
-    account: str,
-    provider: str,
+    providers: Providers,
 ) -> Sequence[Row[Any]]:
     """Claim those of some messages that may go out now, and enter their attempts; returns `CLAIMED` of each.
 
-    ``attempt_ids`` maps each message to the id that its attempt gets if it is claimed.
+    ``attempt_ids`` maps each message to the id that its attempt gets if it is claimed. They may be of any channels that
+    ``providers`` carries.
     """
     given = json.dumps([{"id": message, "attempt_id": attempt} for message, attempt in attempt_ids.items()])
     values = {
         "given": given,
         "at": now,
         "leased_until": lease_until,
-        "by_account": account,
-        "by_provider": provider,
+        "route": providers.routes,
     }
     if connection.dialect.name == "postgresql":
         return connection.execute(_claim_and_note(), values).all()
@@ -81,7 +83,7 @@ def claim(
                     "id": attempt_ids[row.id],
                     "message_id": row.id,
                     "number": row.attempt,
-                    "provider": provider,
+                    "provider": providers[row.channel].name,
                     "started_at": now,
                 }
                 for row in rows
@@ -100,12 +102,11 @@ def is_of_current_plan() -> ColumnElement[bool]:
     return or_(Message.appointment_id.is_(None), current)
 
 
-def _claim(dialect: str) -> tuple[Any, Update]:
+def _claim(dialect: str) -> tuple[Any, Any, Update]:
     given = given_rows(dialect, {"id": String, "attempt_id": String})
+    route = given_rows(dialect, {"channel": String, "account": String, "provider": String}, name="route")
     paused = exists(
-        select(ProviderAccount.id).where(
-            ProviderAccount.id == bindparam("by_account", type_=String()), ProviderAccount.paused_at.is_not(None)
-        )
+        select(ProviderAccount.id).where(ProviderAccount.id == route.c.account, ProviderAccount.paused_at.is_not(None))
     )
     twin = Message.__table__.alias("twin")
     # An equal text to the same person whose fate is unknown: the provider's log could not tell the two apart.
@@ -121,6 +122,7 @@ def _claim(dialect: str) -> tuple[Any, Update]:
         update(Message)
         .where(
             Message.id == given.c.id,
+            Message.channel == route.c.channel,
             Message.status == Status.SCHEDULED,
             Message.scheduled_at <= _NOW,
             Message.valid_until > _NOW,
@@ -137,18 +139,18 @@ def _claim(dialect: str) -> tuple[Any, Update]:
             slot_at=None,
         )
     )
-    return given, statement
+    return given, route, statement
 
 
 @functools.cache
 def _claim_only() -> Any:
-    _, statement = _claim("sqlite")
+    _, _, statement = _claim("sqlite")
     return statement.returning(*CLAIMED)
 
 
 @functools.cache
 def _claim_and_note() -> Any:
-    given, statement = _claim("postgresql")
+    given, route, statement = _claim("postgresql")
     # Locked in the order of their ids: two workers whose batches overlap wait for each other, and never in a circle.
     locked = (
         select(Message.id)
@@ -159,14 +161,14 @@ def _claim_and_note() -> Any:
     )
     claimed = (
         statement.where(Message.id.in_(select(locked.c.id)))
-        .returning(*CLAIMED, given.c.attempt_id.label("attempt_id"))
+        .returning(*CLAIMED, given.c.attempt_id.label("attempt_id"), route.c.provider.label("by_provider"))
         .cte("claimed")
     )
     noted = (
         insert(Attempt)
         .from_select(
             ["id", "message_id", "number", "provider", "started_at"],
-            select(claimed.c.attempt_id, claimed.c.id, claimed.c.attempt, _PROVIDER, _NOW),
+            select(claimed.c.attempt_id, claimed.c.id, claimed.c.attempt, claimed.c.by_provider, _NOW),
             include_defaults=False,
         )
         .cte("noted")
@@ -184,6 +186,9 @@ class Acceptance:
     sid: str
     word: str
     http_status: int
+    provider: str
+    pull: bool
+    """Whether the provider can be asked for the message's status."""
 
 
 _ACCEPTANCE = {
@@ -193,6 +198,8 @@ _ACCEPTANCE = {
     "sid": String,
     "word": String,
     "http_status": Integer,
+    "provider": String,
+    "pull": Boolean,
 }
 
 
@@ -209,7 +216,6 @@ def settle(
     accepted: Sequence[Acceptance],
     *,
     now: datetime,
-    provider: str,
     next_check_at: datetime | None,
 ) -> Settled:
     """Write down acceptances, of messages and attempts, where the claim still holds and the word is a plain one.
@@ -218,7 +224,7 @@ def settle(
         IntegrityError: a provider's id is another message's; nothing was written.
     """
     given = json.dumps([asdict(one) for one in accepted])
-    values = {"given": given, "at": now, "by_provider": provider, "check_at": next_check_at}
+    values = {"given": given, "at": now, "check_at": next_check_at}
     if connection.dialect.name == "postgresql":
         rows = connection.execute(_settle_and_close(), values).all()
         moved = frozenset(row.message_id for row in rows if row.moved)
@@ -242,7 +248,7 @@ def _settle(given: Any) -> Update:
         .values(
             provider_message_id=given.c.sid,
             provider_status=given.c.word,
-            **sent_values(_PROVIDER, _NOW, bindparam("check_at", type_=UtcDateTime())),
+            **sent_values(given.c.provider, _NOW, case((given.c.pull, bindparam("check_at", type_=UtcDateTime())))),
         )
     )
 
@@ -263,7 +269,7 @@ def _close(given: Any) -> Update:
 def _reported_early(given: Any) -> ColumnElement[bool]:
     return exists(
         select(DeliveryEvent.id).where(
-            DeliveryEvent.provider == _PROVIDER,
+            DeliveryEvent.provider == given.c.provider,
             DeliveryEvent.provider_message_id == given.c.sid,
             DeliveryEvent.message_id.is_(None),
         )

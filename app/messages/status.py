@@ -14,6 +14,7 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from app import clock, events, metrics
+from app.channels.registry import providers
 from app.database import insert_ignore, writing
 from app.extensions import settings
 from app.logs import get_logger
@@ -106,7 +107,7 @@ def bind_acceptance(
         .values(
             provider_message_id=provider_message_id,
             provider_status="accepted",
-            **sent_values(attempt.provider, now, first_pull(now)),
+            **sent_values(attempt.provider, now, first_pull(now) if _can_be_pulled(attempt.provider) else None),
         )
         .returning(Message)
         .execution_options(populate_existing=True)
@@ -121,6 +122,11 @@ def bind_acceptance(
     _advance(session, bound.id, Report(attempt.provider, provider_message_id, provider_status), now)
     apply_early_reports(session, attempt.provider, [provider_message_id], now)
     return bound
+
+
+def _can_be_pulled(provider: str) -> bool:
+    known = providers().named(provider)
+    return known is None or known.hindsight.fetchable
 
 
 def first_pull(now: datetime) -> datetime | None:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app import clock, metrics, queue
 from app.api import idempotency
 from app.channels import accounts
-from app.channels.registry import provider as current_provider
+from app.channels.registry import providers
 from app.database import reading, writing
 from app.logs import get_logger
 from app.messages import pacing, recurring
@@ -74,12 +74,12 @@ def release_expired_leases(now: datetime) -> int:
 
     It is looked up only once the request cannot be on its way any more: lease end plus the provider's time-out.
     """
-    first_look = timedelta(seconds=current_provider().timeout_s)
-    released: list[tuple[str, int]] = []
+    first_look = timedelta(seconds=providers().timeout_s)
+    released: list[tuple[str, int, str]] = []
     nudges: list[queue.Nudge] = []
     with writing() as session:
         expired = session.execute(
-            select(Message.id, Message.attempt, Message.lease_until)
+            select(Message.id, Message.attempt, Message.lease_until, Message.channel)
             .where(Message.status == Status.SENDING, Message.lease_until <= now)
             .order_by(Message.lease_until)
             .limit(BATCH)
@@ -98,15 +98,16 @@ def release_expired_leases(now: datetime) -> int:
                 .returning(Message.id)
             ).first()
             if changed:
-                released.append((row.id, row.attempt))
+                released.append((row.id, row.attempt, row.channel))
                 nudges.append(queue.check_nudge(queue.RECONCILE, row.id, first_look_at))
                 session.execute(
                     update(Attempt)
                     .where(Attempt.message_id == row.id, Attempt.number == row.attempt, Attempt.outcome.is_(None))
                     .values(outcome="abandoned", finished_at=now)
                 )
-    for message_id, attempt in released:
-        metrics.attempts.inc(current_provider().name, "abandoned")
+    for message_id, attempt, channel in released:
+        provider = providers().get(channel)
+        metrics.attempts.inc(provider.name if provider else "", "abandoned")
         log.error("lease expired, outcome unknown", message_id=message_id, attempt=attempt)
     queue.try_add(nudges)
     return len(released)
@@ -126,9 +127,8 @@ def start_checks(now: datetime) -> int:
 
 
 def start_probe(now: datetime) -> int:
-    """Have a worker ask whether a paused account works again."""
-    account = current_provider().account
-    if not accounts.probe_is_due(account, now):
-        return 0
-    nudge = queue.Nudge(queue.PROBE, account, f"probe-{int(now.timestamp())}", queue=queue.UPKEEP_QUEUE)
-    return queue.add([nudge])
+    """Have a worker ask whether paused accounts work again."""
+    due = [account for account in sorted(providers().accounts) if accounts.probe_is_due(account, now)]
+    # The account is in the job's argument; its id may have only what RQ allows in one.
+    jobs = [(account, f"probe-{int(now.timestamp())}-{index}") for index, account in enumerate(due)]
+    return queue.add([queue.Nudge(queue.PROBE, account, job, queue=queue.UPKEEP_QUEUE) for account, job in jobs])

@@ -17,7 +17,7 @@ REASON: dict[str, str] = {
     Reason.RECURRENCE_PAUSED: "Its recurring message was paused.",
     Reason.RECURRENCE_CANCELLED: "Its recurring message was cancelled.",
     Reason.BATCH_CANCELLED: "The batch that it belongs to was called off.",
-    Reason.SUPERSEDED: "The appointment was changed, and this was planned for how it had been before.",
+    Reason.SUPERSEDED: "Something took its place: a newer plan of the appointment, or another reminder at that moment.",
     Reason.APPOINTMENT_CANCELLED: "The appointment was cancelled.",
     Reason.BOOKED_LATE: "When the appointment was booked, the time for this one had passed already.",
     Reason.AT_APPOINTMENT_TIME: "It would have come when the appointment begins.",

@@ -111,6 +111,23 @@ def test_what_waits_in_quiet_hours_survives_a_change_in_the_night(booked: World)
     assert waiting()["reminder-24hr-night"] == "16 08:00"
 
 
+def test_the_route_tells_what_became_of_the_plans_and_a_dry_run_only_counts(booked: World) -> None:
+    body = {"send24hrReminder": False}
+    tried = booked.salon.ask("PATCH", "/api/reminder-settings", body, X_Dry_Run="true").json["data"]
+    assert tried["affected"] == {
+        "appointments": 2,
+        "moved": 0,
+        "added": 0,
+        "cancelled": 2,
+        "alreadySent": 2,
+        "inProgress": False,
+    }
+    assert len(waiting()) == 3
+    done = booked.salon.ask("PATCH", "/api/reminder-settings", body).json["data"]
+    assert done["affected"] == tried["affected"]
+    assert set(waiting()) == {"reminder-1hr-day"}
+
+
 def test_a_dry_run_counts_the_same_and_changes_nothing(booked: World) -> None:
     before = plan()
     tried = changed(keep=False, quiet_start=None, quiet_end=None, send_1hr_reminder=False)

@@ -1,6 +1,5 @@
 """POST /api/simulate: the timeline of an appointment that need not exist."""
 
-import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,9 +13,9 @@ from app.contacts import service as contacts
 from app.contacts.models import Contact
 from app.database import reading, writing
 from app.messages.models import Message
-from app.reminders import drafts
 from app.reminders import settings as reminder_settings
 from app.reminders.models import ReminderSettings
+from app.reminders.schemas import SettingsFields
 from app.workspaces.models import Sender, Workspace
 from tests.appointments import appointment, booking, make
 from tests.features.hostile import NO_TEXT, TIMES
@@ -224,12 +223,9 @@ def test_it_says_what_a_real_booking_then_stores(
         kind=kind,
         contact={"phone": PERSON, "timezone": zones[1]},
     )
-    changes = drafts.columns_of(drafts.SettingsDraft.model_validate(json.loads(json.dumps(draft)), by_alias=True))
     with writing() as session:
-        row = session.get(ReminderSettings, "ws_salon") or reminder_settings.defaults("ws_salon")
-        for name, value in changes.items():
-            setattr(row, name, value)
-        session.add(row)
+        draft_fields = SettingsFields.model_validate(draft, by_alias=True)
+        reminder_settings.change(session, "ws_salon", draft_fields.checked(draft_fields.model_fields_set))
         contacts.find_or_create(session, "ws_salon", phone=PERSON, email=None, name="Anna").timezone = zones[1]
     name = f"x{stored(world)[0]}"
     common = {"email": None, "timezone": zones[0]}

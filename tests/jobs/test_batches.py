@@ -63,16 +63,16 @@ def rows(world: World, jobs: list[str]) -> list[str]:
 
 def claim(world: World, jobs: list[str]) -> list[Claim]:
     """In the order of the jobs."""
-    made = {one.id: one for one in claims.claim(rows(world, jobs), world.provider)}
+    made = {one.id: one for one in claims.claim(rows(world, jobs), world.providers)}
     return [made[row_id] for row_id in rows(world, jobs) if row_id in made]
 
 
 def settle(world: World, *results: tuple[Claim, Accepted | Failure]) -> None:
-    settling.settle(results, world.provider)
+    settling.settle(results, world.providers)
 
 
 def post(world: World, one: Claim) -> Accepted | Failure:
-    result = delivery.post(one, world.provider)
+    result = delivery.post(one, world.providers)
     assert result is not None
     return result
 
@@ -138,7 +138,7 @@ def test_of_a_batch_only_what_may_go_out_is_claimed(world: World) -> None:
 def test_the_same_message_twice_in_a_batch_is_claimed_once(world: World) -> None:
     job_id = world.salon.send()
     [row_id] = rows(world, [job_id])
-    [made] = claims.claim([row_id, row_id], world.provider)
+    [made] = claims.claim([row_id, row_id], world.providers)
     assert (made.id, made.attempt) == (row_id, 1)
     assert outcomes(world, job_id) == [None]
 
@@ -151,8 +151,8 @@ def test_overlapping_batches_of_many_workers_claim_each_message_once(world: Worl
         mine: list[Claim] = []
         mixed = everything[turn * 12 :] + everything[: turn * 12]
         for start in range(0, 50, 10):
-            mine += claims.claim(mixed[start : start + 20], world.provider)
-        settling.settle([(one, post(world, one)) for one in mine], world.provider)
+            mine += claims.claim(mixed[start : start + 20], world.providers)
+        settling.settle([(one, post(world, one)) for one in mine], world.providers)
         return mine
 
     made = together(world.app, [partial(worker, turn) for turn in range(4)])
@@ -242,7 +242,7 @@ def test_a_batch_that_is_given_back_is_due_as_before(world: World) -> None:
     due = [world.message(job_id).scheduled_at for job_id in jobs]
     made = claim(world, jobs)
     world.clock.advance(seconds=25)
-    assert [delivery.post(one, world.provider) for one in made] == [None] * 3
+    assert [delivery.post(one, world.providers) for one in made] == [None] * 3
     settling.give_back(made)
 
     assert [world.message(job_id).scheduled_at for job_id in jobs] == due

@@ -71,7 +71,7 @@ class BatchWorker:
 
     def turn(self) -> int:
         """Take whatever is there and carry it to its end; returns how many jobs that were."""
-        taken, provider = self.jobs.take(100), self._world.provider
+        taken, provider = self.jobs.take(100), self._world.providers
         made = claims.claim([job.argument for job in taken if job.function == queue.SEND], provider)
         results = [(claim, result) for claim in made if (result := delivery.post(claim, provider)) is not None]
         if results:

@@ -6,8 +6,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from app import clock
-from app.channels.base import Provider
-from app.channels.registry import provider
+from app.channels.registry import Providers, providers
 from app.messages import claims, delivery, service
 from tests.jobs.support import lose_quietly
 from tests.world import World
@@ -66,7 +65,7 @@ def test_whoever_moves_a_message_while_its_claim_is_refused_has_the_last_word(
 
     with monkeypatch.context() as patched:
         patched.setattr(claims, "_as_it_was", moved_before)
-        assert claims.claim([message.id], provider()) == []
+        assert claims.claim([message.id], providers()) == []
     after = world.message(job_id)
     assert (after.status, after.scheduled_at, after.revision) == ("scheduled", due_at, 1)
 
@@ -82,5 +81,5 @@ def test_what_was_claimed_is_sent_though_the_others_could_not_be_dealt_with(
 
     with monkeypatch.context() as patched:
         patched.setattr(claims, "_refuse", deadlock)
-        current: Provider = provider()
+        current: Providers = providers()
         assert [claim.body for claim in claims.claim(ids, current)] == ["Good"]
