@@ -167,6 +167,8 @@ def _rule(value: Any, field: str) -> Rule:
     quiet = value.get("quietHours", kind != "at_booking")
     if not isinstance(quiet, bool):
         raise invalid_field(f"{field}.quietHours", "must be true or false")
+    if quiet and kind == "at_booking":
+        raise invalid_field(f"{field}.quietHours", "must be false: a confirmation answers what somebody has just done")
     template = value.get("template")
     if template is not None and not (isinstance(template, str) and _NAME.fullmatch(template)):
         raise invalid_field(f"{field}.template", "must be the name of a template: lower case letters, digits, - and _")

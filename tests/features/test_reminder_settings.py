@@ -202,6 +202,7 @@ NO_POLICY: list[tuple[Any, str]] = [
     ({"rules": [{"type": "at_booking", "clock": "wall"}]}, f"{RULES}.0.clock"),
     ({"rules": [{"type": "before", "offset": "1h", "clock": "x"}]}, f"{RULES}.0.clock"),
     ({"rules": [{"type": "before", "offset": "1h", "clock": []}]}, f"{RULES}.0.clock"),
+    ({"rules": [{"type": "at_booking", "quietHours": True}]}, f"{RULES}.0.quietHours"),
     ({"rules": [{"type": "before", "offset": "1h", "quietHours": 1}]}, f"{RULES}.0.quietHours"),
     ({"rules": [{"type": "before", "offset": "1h", "quietHours": None}]}, f"{RULES}.0.quietHours"),
     ({"rules": [{"type": "before", "offset": "1h", "template": "A"}]}, f"{RULES}.0.template"),

@@ -26,7 +26,7 @@ from app.settings import Settings, load
 from tests.world import World
 
 ROOT = Path(__file__).resolve().parents[2]
-API_PAGES = ("api", "appointments")
+API_PAGES = ("api", "appointments", "reminders")
 DOCS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
