@@ -23,3 +23,12 @@ inbound_received = _signals.signal("inbound-received")
 appointment_confirmed = _signals.signal("appointment-confirmed")
 appointment_cancelled = _signals.signal("appointment-cancelled")
 """``workspace_id``, ``appointment_id`` (the row's), ``actor``: the person, by a reply, or somebody else."""
+plan_inputs_changing = _signals.signal("plan-inputs-changing")
+"""``session``, ``workspace_id``: what the plans of a workspace follow from (reminder settings, zone, senders) is being
+changed. Sent inside the transaction of the change, unlike the others: whoever has to act on it must not lose it.
+"""
+
+contact_changing = _signals.signal("contact-changing")
+"""``session``, ``workspace_id``, ``contact_id``, ``phone``, ``email``: the same for one person; number and address are
+those of before the change, which is flushed already.
+"""

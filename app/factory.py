@@ -11,19 +11,20 @@ from app.api.endpoint import LARGE
 from app.api.express import PROBLEM, Express, given_request_id
 from app.api.rate_limit import init_rate_limit
 from app.api.routing import IdConverter
-from app.appointments import booking_views, form_views, link_views, trigger_views
+from app.appointments import booking_views, form_views, link_views, settings_views, simulate_views, trigger_views
 from app.appointments import replies as _replies  # noqa: F401  they listen, and have a chore in the sweep
 from app.appointments import views as appointment_views
 from app.contacts import csv_views as _csv_views  # noqa: F401  adds its routes to the others
 from app.contacts import views as contact_views
 from app.extensions import init_extensions, migrate
 from app.message_templates import views as template_views
-from app.messages import batch_views, channel_views, reading_views, recurring_views, views
+from app.messages import batch_views, channel_views, reading_views, recurring_views, upcoming_views, views
 from app.messages import bulk_views as _bulk_views  # noqa: F401  adds its route to the others
 from app.messages import contact_views as _contact_views  # noqa: F401  adds its routes to the others
+from app.messages import explain_views as _explain_views  # noqa: F401  adds its route to the others
 from app.messages import gauges as _gauges  # noqa: F401  registers them
 from app.messages import preview_views as _preview_views  # noqa: F401  adds its routes to those of the templates
-from app.reminders import settings_views, tracker_views
+from app.reminders import tracker_views
 from app.settings import Settings, load
 from app.webhooks import email_views, sandbox_views
 from app.webhooks import views as webhook_views
@@ -61,8 +62,10 @@ def create_app(settings: Settings | None = None) -> Flask:
         views.trigger,
         recurring_views.blueprint,
         reading_views.blueprint,
+        upcoming_views.blueprint,
         appointment_views.blueprint,
         booking_views.blueprint,
+        simulate_views.blueprint,
         trigger_views.tasks,
         trigger_views.crons,
         settings_views.blueprint,

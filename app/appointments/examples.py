@@ -117,3 +117,45 @@ FORM_RECEIVED: dict[str, Any] = {
     "staff": None,
     "status": "PENDING",
 }
+SIMULATE: dict[str, Any] = {
+    "appointmentDateTime": "2025-12-15T10:00:00Z",
+    "timezone": "Europe/Berlin",
+    "policy": "classic",
+    "settings": {"quietHours": {"start": "21:00", "end": "08:00"}},
+    "contact": {"phone": "+1234567890", "timezone": "America/New_York"},
+}
+TIMELINE: dict[str, Any] = {
+    "now": "2025-12-13T15:00:00Z",
+    "bookedAt": "2025-12-13T15:00:00Z",
+    "appointmentDateTime": "2025-12-15T10:00:00Z",
+    "timezone": "Europe/Berlin",
+    "recipientTimezone": "America/New_York",
+    "eventTime": "Monday 15 December 2025 at 11:00 (Europe/Berlin)",
+    "recipientTime": "Monday 15 December 2025 at 05:00 (America/New_York)",
+    "policy": "classic",
+    "summary": "1 of 1 reminders would be sent.",
+    "reminders": [
+        {
+            "reminderType": "24hr",
+            "kind": "24h",
+            "channel": "sms",
+            "scheduledFor": "2025-12-14T13:00:00Z",
+            "eventTime": "Sunday 14 December 2025 at 14:00 (Europe/Berlin)",
+            "recipientTime": "Sunday 14 December 2025 at 08:00 (America/New_York)",
+            "validUntil": "2025-12-15T01:00:00Z",
+            "willBeSent": True,
+            "reason": None,
+            "because": None,
+            "steps": [
+                {"step": "rule", "text": "24h before the appointment begins.", "at": "2025-12-15T10:00:00+00:00"},
+                {"step": "offset", "text": "Counted in time that has passed.", "at": "2025-12-14T10:00:00+00:00"},
+                {
+                    "step": "quiet_hours",
+                    "text": "That is in the quiet hours (21:00 to 08:00, America/New_York), so it waits for their end.",
+                    "at": "2025-12-14T13:00:00+00:00",
+                },
+            ],
+        }
+    ],
+    "clockChanges": [],
+}

@@ -5,7 +5,7 @@ of another time (complaint of every booking tool that does not). Nothing that ha
 """
 
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from app.messages.states import ACCEPTED, IN_FLIGHT, Reason, Status
@@ -27,6 +27,20 @@ class Existing:
     due_at: datetime
     revision: int
     plan_revision: int
+    sender: str
+    kind: str
+    valid_until: datetime
+    fallback: str | None
+    appointment_id: str
+
+    def is_as(self, planned: Planned, sender: str) -> bool:
+        """Whether a plan wants it as it is."""
+        wanted = planned.due_at, planned.valid_until, planned.kind, fallback_text(planned), sender
+        return (self.due_at, self.valid_until, self.kind, self.fallback, self.sender) == wanted
+
+    def lasting_as(self, planned: Planned) -> Planned:
+        """What is planned, of use for as long as this one."""
+        return replace(planned, valid_until=self.valid_until)
 
 
 @dataclass(slots=True)
@@ -50,25 +64,31 @@ class Changes:
     recorded: list[Planned] = field(default_factory=list)
     """They will not be sent, and say why."""
 
+    def __bool__(self) -> bool:
+        """Whether there is anything to write."""
+        return bool(self.moved or self.dropped or self.added or self.recorded)
+
 
 def match(
     existing: Iterable[Existing],
     planned: Sequence[Planned],
     addresses: Mapping[str, str | None],
+    senders: Mapping[str, str],
     once: Container[str],
     now: datetime,
 ) -> Changes:
     """Compare the old plan's reminders with the new plan.
 
-    ``addresses``: the person's, by channel. ``once``: the reminder types that are about the booking and not about the
-    time (the confirmation), which are not sent again when the time moves.
+    ``addresses``: the person's, by channel; ``senders``: ours, empty where there is none. ``once``: the reminder types
+    that are about the booking and not about the time (the confirmation), which are not sent again when the time moves.
     """
     wanted = {(one.reminder_type, one.channel): one for one in planned}
     changes = Changes()
     for row in existing:
         one = wanted.pop((row.reminder_type, row.channel), None)
         if row.status is Status.SCHEDULED:
-            _settle_waiting(changes, row, one, addresses.get(row.channel), now)
+            sender = senders.get(row.channel, "")
+            _settle_waiting(changes, row, one, addresses.get(row.channel), sender, now)
         else:
             _settle_begun(changes, row, one, row.reminder_type in once)
     for one in wanted.values():
@@ -77,16 +97,20 @@ def match(
 
 
 def _settle_waiting(
-    changes: Changes, row: Existing, planned: Planned | None, address: str | None, now: datetime
+    changes: Changes, row: Existing, planned: Planned | None, address: str | None, sender: str, now: datetime
 ) -> None:
     if planned is None:
         changes.dropped.append((row, planned))
         return
-    # It is due and has not gone out yet, for whatever reason: for the planner its time has passed.
-    waits_for_a_worker = planned.planned_for == row.planned_for and row.due_at <= now
-    if planned.reason is not None and not (waits_for_a_worker and planned.reason is Reason.BOOKED_LATE):
+    # The rule's own time has passed, and it waits for a worker or for the end of the quiet hours: that is not late.
+    is_same = planned.planned_for == row.planned_for
+    is_held = is_same and planned.reason is Reason.BOOKED_LATE and min(planned.planned_for, row.due_at) <= now
+    is_due = is_same and row.due_at <= now
+    if planned.reason is not None and not is_held:
         changes.dropped.append((row, planned))
-    elif address == row.to_address and (planned.due_at == row.due_at or waits_for_a_worker):
+    elif address == row.to_address and row.is_as(planned, sender):
+        changes.kept.append(row)
+    elif address == row.to_address and (is_held or is_due or row.is_as(row.lasting_as(planned), sender)):
         changes.waiting.append((row, planned))
     else:
         changes.moved.append((row, planned))
@@ -109,6 +133,26 @@ def _settle_begun(changes: Changes, row: Existing, planned: Planned | None, once
         changes.sent.append(row)
     elif row not in changes.replaced:
         changes.kept.append(row)
+
+
+def still_ahead(existing: Iterable[Existing], planned: Iterable[Planned], now: datetime) -> list[Planned]:
+    """What of a new plan counts where the appointment is the same and only the settings are not.
+
+    They are for what is still to come: nobody is reminded again of what was sent by the rules of before, and a new rule
+    sends nothing for a time that has passed (a confirmation, or what was skipped before), to anybody.
+    """
+    status = {(row.reminder_type, row.channel): row.status for row in existing}
+    return [
+        one
+        for one in planned
+        if (state := status.get((one.reminder_type, one.channel))) is Status.SCHEDULED
+        or (state in (None, Status.SKIPPED) and one.planned_for > now)
+    ]
+
+
+def fallback_text(planned: Planned) -> str | None:
+    """The channels to turn to as a message has them."""
+    return ",".join(planned.fallback) or None
 
 
 def reason_of(planned: Planned | None) -> Reason:

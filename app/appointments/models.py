@@ -66,3 +66,19 @@ class Appointment(Base):
     cancelled_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
     updated_at: Mapped[datetime] = mapped_column(default=clock.now)
+
+
+class Replan(Base):
+    """A workspace (or one of its contacts) whose plans are being brought up to date after a change of what they follow
+    from. The row is written in the transaction of that change, and goes when the last appointment was looked at.
+    """
+
+    __tablename__ = "replans"
+
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id", ondelete="CASCADE"), primary_key=True)
+    contact_id: Mapped[str] = mapped_column(String(32), primary_key=True, default="")
+    """Ours; empty where all contacts are meant."""
+    place_at: Mapped[datetime]
+    """How far it has come, in the order of the starts; every appointment up to there is up to date."""
+    place_id: Mapped[str] = mapped_column(String(32), default="")
+    requested_at: Mapped[datetime] = mapped_column(default=clock.now)

@@ -14,7 +14,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from app import queue
-from app.appointments.matching import Changes, Existing, match, reason_of
+from app.appointments.matching import Changes, Existing, fallback_text, match, reason_of, still_ahead
 from app.appointments.models import Appointment
 from app.channels import registry
 from app.channels.phone import WHATSAPP
@@ -71,10 +71,11 @@ class Diff:
 class Planner:
     """What the plans of one workspace follow from; read once for any number of appointments."""
 
-    def __init__(self, session: Session, workspace_id: str) -> None:
+    def __init__(self, session: Session, workspace_id: str, settings: reminder_settings.Settings | None = None) -> None:
+        """``settings``: others than the workspace's, to try them out."""
         self._session = session
         self._book = SenderBook(session, workspace_id)
-        self._settings = reminder_settings.load(session, workspace_id)
+        self._settings = settings or reminder_settings.load(session, workspace_id)
         self._zone = self._book.zone
         self._channels = registry.available_channels()
         self._senders: dict[str, str | Reason] = {}
@@ -87,6 +88,10 @@ class Planner:
     def zone_of(self, appointment: Appointment) -> ZoneInfo:
         """Where the appointment takes place."""
         return ZoneInfo(appointment.timezone) if appointment.timezone else self._zone
+
+    def recipient_zone(self, contact: Contact) -> ZoneInfo:
+        """Where the person is: quiet hours are read there."""
+        return ZoneInfo(contact.timezone) if contact.timezone else self._zone
 
     def policy_of(self, appointment: Appointment) -> Policy:
         """The appointment's own policy, else its event type's, the workspace's, or that of the door it came in by."""
@@ -103,6 +108,11 @@ class Planner:
         }
         return {channel: address for channel, address in all_of_them.items() if channel in self._channels}
 
+    def senders(self, appointment: Appointment) -> dict[str, str]:
+        """Whom the person hears from, by channel; empty where the workspace has no sender for it."""
+        found = {channel: self._sender(channel, to) for channel, to in self.addresses(appointment).items() if to}
+        return {channel: "" if isinstance(sender, Reason) else sender for channel, sender in found.items()}
+
     def plan(
         self, appointment: Appointment, contact: Contact, now: datetime, marked: Collection[tuple[str, str]] = ()
     ) -> list[Planned]:
@@ -113,7 +123,7 @@ class Planner:
             starts_at=appointment.starts_at,
             booked_at=appointment.booked_at,
             event_zone=zone,
-            recipient_zone=ZoneInfo(contact.timezone) if contact.timezone else self._zone,
+            recipient_zone=self.recipient_zone(contact),
             addresses=self.addresses(appointment),
         )
         planned = plan(facts, self.policy_of(appointment), self._settings.preferences, now)
@@ -148,7 +158,7 @@ class Planner:
                 plan_revision=appointment.revision,
                 reminder_type=planned.reminder_type,
                 plan=explanation(planned),
-                fallback=",".join(planned.fallback) or None,
+                fallback=fallback_text(planned),
             ),
         )
 
@@ -199,17 +209,45 @@ def first_plan(session: Session, planner: Planner, appointment: Appointment, con
     )
 
 
-def replan(session: Session, planner: Planner, appointment: Appointment, contact: Contact, now: datetime) -> Diff:
-    """Give a changed appointment, whose row the caller holds, a new revision, and its reminders the new times."""
-    old, rows = appointment.revision, _rows_of(session, appointment)
-    appointment.revision = old + 1
-    session.flush()
-    current = [row for row in rows if row.plan_revision == old and row.reminder_type != CANCELLATION]
+def replan(
+    session: Session,
+    planner: Planner,
+    appointment: Appointment,
+    contact: Contact,
+    now: datetime,
+    *,
+    only_ahead: bool = False,
+) -> Diff:
+    """Give a changed appointment, whose row the caller holds, a new revision, and its reminders the new times.
+
+    ``only_ahead``: the appointment is as it was, and the settings are not (see `matching.still_ahead`).
+    """
+    rows = rows_of(session, [appointment.id], hold=True)
     marked = tracker.marked_types(session, appointment.workspace_id, [appointment.public_id])
-    planned = planner.plan(appointment, contact, now, marked.get(appointment.public_id, ()))
-    once = confirmations(planner.policy_of(appointment))
-    changes = match(current, planned, planner.addresses(appointment), once, now)
+    taken = marked.get(appointment.public_id, ())
+    changes = compare(planner, appointment, contact, rows, taken, now, only_ahead=only_ahead)
+    appointment.revision += 1
+    session.flush()
     return _apply(session, planner, appointment, changes, {row.job_id: row for row in rows}, now)
+
+
+def compare(
+    planner: Planner,
+    appointment: Appointment,
+    contact: Contact,
+    rows: Sequence[Existing],
+    marked: Collection[tuple[str, str]],
+    now: datetime,
+    *,
+    only_ahead: bool = False,
+) -> Changes:
+    """What a new plan would do to an appointment's reminders (`rows_of`); nothing is written."""
+    current = [row for row in rows if row.plan_revision == appointment.revision and row.reminder_type != CANCELLATION]
+    planned = planner.plan(appointment, contact, now, marked)
+    if only_ahead:
+        planned = still_ahead(current, planned, now)
+    once = confirmations(planner.policy_of(appointment))
+    return match(current, planned, planner.addresses(appointment), planner.senders(appointment), once, now)
 
 
 def _apply(
@@ -223,15 +261,16 @@ def _apply(
     diff = Diff()
     _bump(session, appointment, [*changes.kept, *(row for row in changes.sent if row not in changes.replaced)])
     for row, planned in changes.waiting:
+        valid_until = min(max(row.valid_until, planned.valid_until), appointment.starts_at)
         session.execute(
             update(Message)
             .where(Message.id == row.id, Message.status == Status.SCHEDULED)
-            .values(plan_revision=appointment.revision, valid_until=planned.valid_until, plan=explanation(planned))
+            .values(plan_revision=appointment.revision, valid_until=valid_until)
         )
     for row, planned in changes.moved:
         _move(session, planner, appointment, row, planned, diff, now)
     for row, dropped in changes.dropped:
-        _drop(session, row, dropped, diff, now)
+        _drop(session, appointment, row, dropped, diff, now)
     new = [*changes.added, *changes.recorded]
     for one in new:
         if (holder := names.get(one.job_id)) is not None:
@@ -263,7 +302,7 @@ def _move(
 ) -> None:
     draft = planner.draft(appointment, planned)
     if draft.skipped is not None:
-        _drop(session, row, planned.skipped(draft.skipped), diff, now)
+        _drop(session, appointment, row, planned.skipped(draft.skipped), diff, now)
         return
     session.execute(
         update(Message)
@@ -271,6 +310,8 @@ def _move(
         .values(
             to_address=draft.to,
             from_address=draft.sender,
+            kind=planned.kind,
+            fallback=fallback_text(planned),
             due_at=draft.due_at,
             due_text=draft.due_text,
             scheduled_at=draft.due_at,
@@ -288,16 +329,15 @@ def _move(
     diff.moved.append(_entry_of(row, planned))
 
 
-def _drop(session: Session, row: Existing, planned: Planned | None, diff: Diff, now: datetime) -> None:
+def _drop(
+    session: Session, appointment: Appointment, row: Existing, planned: Planned | None, diff: Diff, now: datetime
+) -> None:
+    """What the plan has no more is called off; what it has and does not send stays in it, and says why."""
     reason = reason_of(planned)
-    values: dict[str, Any] = {"reason": reason, "finished_at": now}
+    values: dict[str, Any] = {"status": Status.CANCELLED, "reason": reason, "finished_at": now}
     if planned is not None:
-        values["plan"] = explanation(planned)
-    session.execute(
-        update(Message)
-        .where(Message.id == row.id, Message.status == Status.SCHEDULED)
-        .values(status=Status.CANCELLED, **values)
-    )
+        values |= {"status": Status.SKIPPED, "plan_revision": appointment.revision, "plan": explanation(planned)}
+    session.execute(update(Message).where(Message.id == row.id, Message.status == Status.SCHEDULED).values(**values))
     diff.dropped_jobs.append(queue.send_nudge(row.id, row.revision, None).job_id)
     diff.cancelled.append(_entry_of(row, reason=reason))
 
@@ -309,7 +349,7 @@ def call_off(session: Session, appointment: Appointment, reason: Reason, now: da
     diff = Diff()
     appointment.revision += 1
     session.flush()
-    for row in _rows_of(session, appointment):
+    for row in rows_of(session, [appointment.id], hold=True):
         if row.status is Status.SCHEDULED:
             diff.cancelled.append(_entry_of(row, reason=reason))
             diff.dropped_jobs.append(queue.send_nudge(row.id, row.revision, None).job_id)
@@ -350,25 +390,30 @@ def add_notice(
     return _sendable(messages.store(session, drafts), drafts)
 
 
-def _rows_of(session: Session, appointment: Appointment) -> list[Existing]:
-    """The appointment's reminders, held until the transaction ends, in the order of their ids like every other lock."""
-    rows = session.execute(
+def rows_of(session: Session, appointment_ids: Sequence[str], *, hold: bool = False) -> list[Existing]:
+    """The reminders of appointments, of all their plans. ``hold`` locks them in the order of their ids, as all do."""
+    query = (
         select(
             Message.id,
             Message.job_id,
             Message.reminder_type,
             Message.channel,
             Message.to_address,
+            Message.from_address,
+            Message.kind,
+            Message.valid_until,
+            Message.fallback,
             Message.status,
             Message.due_at,
             Message.plan,
             Message.revision,
             Message.plan_revision,
+            Message.appointment_id,
         )
-        .where(Message.appointment_id == appointment.id, Message.reminder_type.is_not(None))
+        .where(Message.appointment_id.in_(appointment_ids), Message.reminder_type.is_not(None))
         .order_by(Message.id)
-        .with_for_update(of=Message)
     )
+    rows = session.execute(query.with_for_update(of=Message) if hold else query)
     return [
         Existing(
             id=row.id,
@@ -381,6 +426,11 @@ def _rows_of(session: Session, appointment: Appointment) -> list[Existing]:
             due_at=row.due_at,
             revision=row.revision,
             plan_revision=row.plan_revision,
+            sender=row.from_address,
+            kind=row.kind or "",
+            valid_until=row.valid_until,
+            fallback=row.fallback,
+            appointment_id=row.appointment_id,
         )
         for row in rows
     ]

@@ -178,3 +178,40 @@ BATCH_CANCELLED: dict[str, Any] = {
     "stopped": 7,
     "alreadyGone": 112,
 }
+EXPLANATION: dict[str, Any] = {
+    "messageId": "msg_123",
+    "jobId": "job_xyz",
+    "state": "scheduled",
+    "reason": None,
+    "timezone": "Europe/Berlin",
+    "summary": "It goes out on Tuesday 13 May 2025 at 10:00 (Europe/Berlin).",
+    "steps": [
+        {"step": "asked", "text": "It was asked for.", "at": "2025-05-11T05:22:43.000+00:00"},
+        {
+            "step": "due",
+            "text": "So it is due on Tuesday 13 May 2025 at 10:00 (Europe/Berlin).",
+            "at": "2025-05-13T08:00:00.000+00:00",
+        },
+    ],
+}
+UPCOMING: dict[str, Any] = {
+    "upcoming": [
+        {
+            "jobId": "reminder-24hr-uuid-123",
+            "messageId": "msg_123",
+            "recurringId": None,
+            "to": "+1234567890",
+            "channel": "sms",
+            "scheduledFor": "2025-05-12T08:00:00.000+00:00",
+            "expectedAt": "2025-05-12T08:00:00.000+00:00",
+            "kind": "24h",
+            "reminderType": "24h",
+            "appointmentId": "uuid-123",
+            "contactId": "uuid-456",
+            "attempts": 0,
+            "preview": None,
+        }
+    ],
+    "nextCursor": None,
+    "isComplete": True,
+}

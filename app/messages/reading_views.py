@@ -27,6 +27,7 @@ TAG = "Messages"
 StatusWord = Literal[
     "scheduled", "sending", "unknown", "sent", "delivered", "undelivered", "read", "failed", "skipped", "cancelled"
 ]
+Cursor = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,20}-[0-9a-f]{32}$")]
 
 
 class MessageQuery(ApiModel):
@@ -36,7 +37,7 @@ class MessageQuery(ApiModel):
     status: StatusWord | None = None
     to: schemas.Address | None = None
     limit: Annotated[int, Field(ge=1, le=100)] = 50
-    cursor: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,20}-[0-9a-f]{32}$")] | None = None
+    cursor: Cursor | None = None
 
 
 class MessageItem(ApiModel):
@@ -137,7 +138,7 @@ def list_messages(caller: Caller, payload: MessageQuery) -> MessagePage:
     if payload.to is not None:
         query = query.where(Message.to_address == payload.to)
     if payload.cursor is not None:
-        due_at, row_id = _read_cursor(payload.cursor)
+        due_at, row_id = read_cursor(payload.cursor)
         query = query.where(tuple_(Message.due_at, Message.id) < tuple_(due_at, row_id))
     with reading() as session:
         rows = list(session.scalars(query))
@@ -145,7 +146,7 @@ def list_messages(caller: Caller, payload: MessageQuery) -> MessagePage:
     more = len(rows) > payload.limit
     return MessagePage(
         messages=[MessageItem(**_item(row)) for row in page],
-        next_cursor=_cursor(page[-1]) if more else None,
+        next_cursor=cursor(page[-1].due_at, page[-1].id) if more else None,
     )
 
 
@@ -163,7 +164,7 @@ def read_message(caller: Caller, payload: WorkspaceQuery, message_id: str) -> Me
     """By message id (``msg_…``) or job id."""
     workspace_id = caller.existing_workspace(payload.workspace_id)
     with reading() as session:
-        row = _find(session, workspace_id, message_id)
+        row = find(session, workspace_id, message_id)
         tries = session.scalars(select(Attempt).where(Attempt.message_id == row.id).order_by(Attempt.number)).all()
         reports = session.scalars(
             select(DeliveryEvent)
@@ -193,7 +194,12 @@ def read_message(caller: Caller, payload: WorkspaceQuery, message_id: str) -> Me
     )
 
 
-def _find(session: Session, workspace_id: str, public_id: str) -> Message:
+def find(session: Session, workspace_id: str, public_id: str) -> Message:
+    """A message by its message id (``msg_…``) or its job id.
+
+    Raises:
+        NotFound: there is none in the workspace.
+    """
     named = (
         Message.id == public_id.removeprefix("msg_") if public_id.startswith("msg_") else Message.job_id == public_id
     )
@@ -241,12 +247,18 @@ def _item(row: Message) -> dict[str, Any]:
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
-def _cursor(row: Message) -> str:
-    since = row.due_at - _EPOCH
-    return f"{(since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds}-{row.id}"
+def cursor(at: datetime, row_id: str) -> str:
+    """Where a page ended: an instant and, among those of the same instant, an id."""
+    since = at - _EPOCH
+    return f"{(since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds}-{row_id}"
 
 
-def _read_cursor(cursor: str) -> tuple[datetime, str]:
+def read_cursor(cursor: str) -> tuple[datetime, str]:
+    """What `cursor` wrote.
+
+    Raises:
+        Invalid: nothing of ours wrote it.
+    """
     microseconds, _, row_id = cursor.partition("-")
     try:
         return datetime.fromtimestamp(int(microseconds) // 1_000_000, tz=_EPOCH.tzinfo).replace(

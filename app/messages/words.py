@@ -1,4 +1,7 @@
-"""Reasons in plain words, for whoever asks why a message did not go out."""
+"""Reasons and times in plain words, for whoever asks why a message did not go out."""
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from app.messages.states import Reason
 
@@ -28,3 +31,25 @@ REASON: dict[str, str] = {
     Reason.CHANNEL_UNAVAILABLE: "This channel is not set up.",
     Reason.CAP_REACHED: "The workspace has used up what it allows itself to send.",
 }
+_NAMES = ("Bellhop", "WhatsApp")
+
+
+def because(reason: str | None) -> str:
+    """A reason as the end of a sentence that has begun already."""
+    text = REASON.get(reason or "", "Nobody has written down why.")
+    return text if text.startswith(_NAMES) else text[0].lower() + text[1:]
+
+
+def when(at: datetime, zone: ZoneInfo) -> str:
+    """An instant for people: "Tuesday 12 May 2026 at 10:00 (Europe/Berlin)".
+
+    A time that the clocks there show twice has its offset, so that nobody has to guess which one is meant.
+    """
+    local = at.astimezone(zone).replace(microsecond=0)
+    text = f"{local:%A} {local.day} {local:%B} {local.year} at {local:%H:%M}" + (f":{local:%S}" if local.second else "")
+    offset = (
+        f", UTC{local.isoformat()[19:]}"
+        if local.replace(fold=0).utcoffset() != local.replace(fold=1).utcoffset()
+        else ""
+    )
+    return f"{text} ({zone.key}{offset})"

@@ -35,6 +35,16 @@ SETTINGS: dict[str, Any] = {
     "sendCancellation": True,
     "updatedAt": "2025-05-11T05:22:43.000+00:00",
 }
+CHANGED_SETTINGS: dict[str, Any] = SETTINGS | {
+    "affected": {
+        "appointments": 2,
+        "moved": 1,
+        "added": 0,
+        "cancelled": 2,
+        "alreadySent": 3,
+        "inProgress": False,
+    }
+}
 
 MARK = {"entityType": "MEETING", "entityId": "meeting-123", "reminderType": "24h", "userId": "user-456"}
 _ECHO: dict[str, Any] = MARK | {"channel": None, "occurrence": None}

@@ -27,9 +27,9 @@ class ReminderSettings(Base):
     """A preset (``{"preset": "clinic"}``) or rules of its own; None is what the route asks for, usually ``classic``."""
     event_policies: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """The same by event type."""
-    quiet_start: Mapped[str | None] = mapped_column(String(5), default="21:00")
-    """Local wall time; None where there are no quiet hours."""
-    quiet_end: Mapped[str | None] = mapped_column(String(5), default="08:00")
+    quiet_start: Mapped[str | None] = mapped_column(String(5))
+    """Local wall time; None where there are no quiet hours, which is why no default may take its place."""
+    quiet_end: Mapped[str | None] = mapped_column(String(5))
     quiet_mode: Mapped[str] = mapped_column(String(8), default="shift")
     """``shift`` to the end of the quiet hours, or ``skip``."""
     late_booking: Mapped[str] = mapped_column(String(8), default="skip")

@@ -4,7 +4,15 @@ from collections.abc import Callable
 from datetime import time
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
@@ -97,19 +105,17 @@ class Quiet(ApiModel):
         "shift", description="What falls in between goes out at their end (`shift`), or not at all (`skip`)."
     )
 
-    @model_validator(mode="after")
-    def _not_all_day(self) -> "Quiet":
-        if self.start == self.end:
-            raise about(("quietHours.end",), "must be another time than start")
-        return self
+    @field_validator("end")
+    @classmethod
+    def _not_all_day(cls, end: str, info: ValidationInfo) -> str:
+        if end == info.data.get("start"):
+            raise ValueError("must be another time than start")
+        return end
 
 
-class NewSettings(ApiModel):
-    """All settings; what is left out takes its default."""
+class SettingsFields(ApiModel):
+    """Reminder settings."""
 
-    model_config = ConfigDict(json_schema_extra=example(examples.NEW_SETTINGS))
-
-    workspace_id: WorkspaceId | None = None
     send_confirmation: Switch = True
     send_24hr_reminder: Switch = Field(True, alias="send24hrReminder")
     send_1hr_reminder: Switch = Field(True, alias="send1hrReminder")
@@ -124,8 +130,8 @@ class NewSettings(ApiModel):
     )
     send_cancellation: Switch = True
 
-    def checked(self, names: set[str] | None = None) -> dict[str, Any]:
-        """The values by column, of all fields or of those named.
+    def checked(self, names: set[str] | None = None, within: str = "") -> dict[str, Any]:
+        """The values by column, of all fields or of those named. ``within``: the path of the settings, with a dot.
 
         Raises:
             Invalid: a policy is not one; with its path.
@@ -134,9 +140,9 @@ class NewSettings(ApiModel):
         for name in names if names is not None else set(type(self).model_fields):
             value = getattr(self, name)
             if name == "policy":
-                columns[name] = _stored(value, name) if value is not None else None
+                columns[name] = _stored(value, f"{within}policy") if value is not None else None
             elif name == "event_policies":
-                columns[name] = {kind: _stored(one, f"eventPolicies.{kind}") for kind, one in value.items()}
+                columns[name] = {kind: _stored(one, f"{within}eventPolicies.{kind}") for kind, one in value.items()}
             elif name == "quiet_hours":
                 columns |= {
                     "quiet_start": value.start if value else None,
@@ -152,6 +158,14 @@ def _stored(value: Any, field: str) -> dict[str, Any]:
     """A policy as it is kept: as it was given, once it is known that it can be read."""
     parse_policy(value, field)
     return {"preset": value} if isinstance(value, str) else value
+
+
+class NewSettings(SettingsFields):
+    """All settings; what is left out takes its default."""
+
+    model_config = ConfigDict(json_schema_extra=example(examples.NEW_SETTINGS))
+
+    workspace_id: WorkspaceId | None = None
 
 
 class SomeSettings(NewSettings):

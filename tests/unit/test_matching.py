@@ -11,6 +11,7 @@ from app.reminders.planner import Planned
 
 NOON = datetime(2026, 5, 11, 12, 0, tzinfo=UTC)
 PHONE = "+12345678901"
+SENDER = "+19876543210"
 ONCE = {"confirmation"}
 
 
@@ -26,6 +27,11 @@ def existing(kind: str = "24h", status: Status = Status.SCHEDULED, hours: int = 
         "due_at": NOON + timedelta(hours=hours),
         "revision": 0,
         "plan_revision": 1,
+        "sender": SENDER,
+        "kind": kind,
+        "valid_until": NOON + timedelta(hours=hours + 1),
+        "fallback": None,
+        "appointment_id": "uuid-123",
     }
     return Existing(**(fields | values))  # type: ignore[arg-type]
 
@@ -47,7 +53,7 @@ def planned(kind: str = "24h", hours: int = 24, reason: Reason | None = None) ->
 
 
 def compare(rows: list[Existing], plan: list[Planned], phone: str = PHONE) -> Changes:
-    return match(rows, plan, {"sms": phone}, ONCE, NOON)
+    return match(rows, plan, {"sms": phone}, {"sms": SENDER}, ONCE, NOON)
 
 
 def test_what_waits_moves_with_its_time() -> None:

@@ -96,6 +96,7 @@ INDEXES = {
 }
 TABLES = (
     "consents",
+    "replans",
     "appointments",
     "usage",
     "reminders_sent",
@@ -243,6 +244,18 @@ def upgrade() -> None:
     )
     op.create_index("ix_reminders_sent_sent_at", "reminders_sent", ["sent_at"], unique=False)
     op.create_index("ix_reminders_sent_user", "reminders_sent", ["workspace_id", "user_id"], unique=False)
+    op.create_table(
+        "replans",
+        sa.Column("workspace_id", sa.String(length=64), nullable=False),
+        sa.Column("contact_id", sa.String(length=32), nullable=False),
+        sa.Column("place_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("place_id", sa.String(length=32), nullable=False),
+        sa.Column("requested_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["workspace_id"], ["workspaces.id"], name=op.f("fk_replans_workspace_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("workspace_id", "contact_id", name=op.f("pk_replans")),
+    )
     op.create_table(
         "usage",
         sa.Column("workspace_id", sa.String(length=64), nullable=False),
