@@ -68,7 +68,7 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
-class _Due:
+class Due:
     """A message with a template, and all that its text may be made from."""
 
     message: Message
@@ -99,13 +99,13 @@ def render_due(message_ids: Sequence[str]) -> list[str]:
         "no_window": settings().sms_provider != "twilio",
     }
     with reading() as session:
-        due = [_Due(*row) for row in session.execute(_find(session.get_bind().dialect.name), values)]
+        due = [Due(*row) for row in session.execute(_find(session.get_bind().dialect.name), values)]
         due = [one for one in due if _is_of_current_plan(one)]
         if not due:
             return list(message_ids)
         book = _book(session, due)
     texts: dict[str, Written] = {}
-    ends: list[tuple[_Due, Reason]] = []
+    ends: list[tuple[Due, Reason]] = []
     held: set[str] = set()
     for one in due:
         try:
@@ -124,7 +124,7 @@ def render_due(message_ids: Sequence[str]) -> list[str]:
     held |= _store(due, texts)
     if ends:
         with writing() as session:
-            for one, reason in ends:
+            for one, reason in sorted(ends, key=lambda end: end[0].message.id):  # the order of all locks
                 end_unsent(session, one.message, reason, now)
     return [message_id for message_id in message_ids if message_id not in held]
 
@@ -163,7 +163,7 @@ def facts_of(
     )
 
 
-def text_of(due: _Due, book: Book) -> Text | None:
+def text_of(due: Due, book: Book) -> Text | None:
     """Its certain template, else its workspace's of its kind; None where the certain one is gone: no other will do."""
     message, event_type = due.message, due.appointment.event_type if due.appointment else None
     if message.template_id is not None:
@@ -171,7 +171,7 @@ def text_of(due: _Due, book: Book) -> Text | None:
     return book.choose(message.workspace_id, message.kind or "", message.channel, event_type)
 
 
-def write(due: _Due, text: Text | None, now: datetime) -> Written | Reason:
+def write(due: Due, text: Text | None, now: datetime) -> Written | Reason:
     """The finished text, or why there is none."""
     message = due.message
     if text is None:
@@ -199,11 +199,11 @@ def write(due: _Due, text: Text | None, now: datetime) -> Written | Reason:
     )
 
 
-def _is_of_current_plan(one: _Due) -> bool:
+def _is_of_current_plan(one: Due) -> bool:
     return one.appointment is None or one.appointment.revision == one.message.plan_revision
 
 
-def _book(session: Session, due: Sequence[_Due]) -> Book:
+def _book(session: Session, due: Sequence[Due]) -> Book:
     return templates.book(
         session,
         [one.message.workspace_id for one in due],
@@ -263,7 +263,7 @@ def _window_open(now: ColumnElement[datetime]) -> ColumnElement[bool]:
     return or_(bindparam("no_window", type_=Boolean), Message.channel != "whatsapp", heard)
 
 
-def _store(due: Sequence[_Due], texts: dict[str, Written]) -> set[str]:
+def _store(due: Sequence[Due], texts: dict[str, Written]) -> set[str]:
     """Write texts into rows that are still what they were; returns the messages that are not."""
     changed = [one.message for one in due if one.message.id in texts and not _has(one.message, texts[one.message.id])]
     if not changed:
