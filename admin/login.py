@@ -15,7 +15,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from admin import users
 from admin.users import PanelUser
 from app import clock
-from app.api.rate_limit import attach
+from app.api.rate_limit import attach_always
 from app.logs import get_logger
 
 FAILURES_ALLOWED = "10 per 15 minutes"
@@ -38,11 +38,7 @@ def init_login(app: Flask, session_lasts: timedelta) -> None:
     users.nobody()  # now, so that the first unknown e-mail does not take longer than the second
     limiter = _limiter()
     blueprint = _blueprint(limiter)
-    # RATE_LIMIT=0 switches the API's limit off, and never this one; both read the same name in the configuration.
-    chosen = app.config["RATELIMIT_ENABLED"]
-    app.config["RATELIMIT_ENABLED"] = True
-    attach(limiter, app, [blueprint])
-    app.config["RATELIMIT_ENABLED"] = chosen
+    attach_always(limiter, app, [blueprint])
     app.register_blueprint(blueprint)
 
 

@@ -1,12 +1,14 @@
 """Commands for whoever runs the installation: ``flask --app app.wsgi COMMAND``."""
 
 import secrets
+from typing import Any
 from zoneinfo import available_timezones
 
 import click
 from argon2 import PasswordHasher
 from flask import Flask
 from flask.cli import AppGroup, with_appcontext
+from pydantic import ValidationError
 from sqlalchemy import select
 
 from app import clock
@@ -14,11 +16,12 @@ from app.channels.phone import channel_of, check_address
 from app.database import reading, writing
 from app.extensions import settings
 from app.ids import WORKSPACE_ID, new_id
-from app.workspaces import service
+from app.workspaces import audit, booking_form, service
 from app.workspaces.models import Membership, User, Workspace
 
 keys = AppGroup("keys", help="API keys.")
 senders = AppGroup("senders", help="Numbers that a workspace may send from.")
+forms = AppGroup("forms", help="Public booking forms.")
 users = AppGroup("users", help="Logins for the panel.")
 workspaces = AppGroup("workspaces", help="Tenants and their defaults.")
 
@@ -62,9 +65,50 @@ def set_workspace(workspace_id: str, **values: str | None) -> None:
     with writing() as session:
         service.ensure_workspace(session, _workspace_id(workspace_id))
         workspace = session.get_one(Workspace, workspace_id)
+        before = {key: getattr(workspace, key) for key in chosen}
         for key, value in chosen.items():
             setattr(workspace, key, value)
+        audit.record(session, workspace_id, audit.SYSTEM, "settings.changed", workspace_id, before, chosen)
     click.echo(f"{workspace_id}: {', '.join(f'{key}={value}' for key, value in chosen.items()) or 'exists'}")
+
+
+@forms.command("on")
+@click.argument("workspace_id")
+@click.option("--country", "countries", multiple=True, help="Whose mobile numbers are taken, such as DE; repeatable.")
+@click.option("--service", "services", multiple=True, help="What can be booked; repeatable.")
+@click.option("--staff", multiple=True, help="With whom; repeatable.")
+@click.option("--origin", "origins", multiple=True, help="Another site that may post to it; repeatable.")
+@click.option("--open-from", help="The first time of day, such as 09:00.")
+@click.option("--open-until", help="The last time of day, such as 17:00.")
+@click.option("--consent-text", help="What a person has to agree to.")
+@with_appcontext
+def switch_form_on(workspace_id: str, **values: Any) -> None:
+    """Show WORKSPACE_ID's booking form at /book/WORKSPACE_ID, changed as given."""
+    _workspace_id(workspace_id)
+    with writing() as session:
+        service.ensure_workspace(session, workspace_id)
+        present = booking_form.booking_form(session.get_one(Workspace, workspace_id)).model_dump()
+        chosen = {name: value for name, value in values.items() if value}
+        try:
+            form = booking_form.BookingForm(**present | chosen | {"enabled": True})
+        except ValidationError as error:
+            raise click.BadParameter("; ".join(f"{item['loc']}: {item['msg']}" for item in error.errors())) from None
+        booking_form.store(session, workspace_id, form)
+    click.echo(f"{settings().base_url}/book/{workspace_id}")
+
+
+@forms.command("off")
+@click.argument("workspace_id")
+@with_appcontext
+def switch_form_off(workspace_id: str) -> None:
+    """Show WORKSPACE_ID's booking form no longer; what it was set to is kept."""
+    with writing() as session:
+        workspace = session.get(Workspace, _workspace_id(workspace_id))
+        if workspace is None:
+            raise click.BadParameter(f"there is no workspace {workspace_id}")
+        form = booking_form.booking_form(workspace).model_copy(update={"enabled": False})
+        booking_form.store(session, workspace_id, form)
+    click.echo(f"{workspace_id} has no booking form")
 
 
 @users.command("add")
@@ -149,5 +193,5 @@ def _check_address(address: str | None) -> None:
 
 def init_cli(app: Flask) -> None:
     """Add the commands to ``flask``."""
-    for command in (keys, senders, users, workspaces, bootstrap):
+    for command in (keys, senders, forms, users, workspaces, bootstrap):
         app.cli.add_command(command)

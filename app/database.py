@@ -223,6 +223,16 @@ def batch() -> Iterator[Connection]:
             yield connection
 
 
+@contextmanager
+def connection_to_read() -> Iterator[Connection]:
+    """A connection for one statement that reads: on PostgreSQL a transaction of its own, without BEGIN and ROLLBACK."""
+    engine = db.engine
+    with engine.connect() as connection:
+        if engine.dialect.name != "sqlite":
+            connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+        yield connection
+
+
 def given_rows(dialect: str, columns: dict[str, Any], name: str = "given") -> Any:
     """Values as a table inside a statement, to change many rows, each in its own way, at once.
 

@@ -10,15 +10,24 @@ from app.api import docs, errors, health
 from app.api.endpoint import LARGE
 from app.api.express import PROBLEM, Express, given_request_id
 from app.api.rate_limit import init_rate_limit
-from app.appointments import booking_views, trigger_views
+from app.api.routing import IdConverter
+from app.appointments import booking_views, form_views, link_views, trigger_views
+from app.appointments import replies as _replies  # noqa: F401  they listen, and have a chore in the sweep
 from app.appointments import views as appointment_views
+from app.contacts import csv_views as _csv_views  # noqa: F401  adds its routes to the others
+from app.contacts import views as contact_views
 from app.extensions import init_extensions, migrate
+from app.message_templates import views as template_views
+from app.messages import batch_views, channel_views, reading_views, recurring_views, views
 from app.messages import bulk_views as _bulk_views  # noqa: F401  adds its route to the others
-from app.messages import channel_views, reading_views, recurring_views, views
+from app.messages import contact_views as _contact_views  # noqa: F401  adds its routes to the others
 from app.messages import gauges as _gauges  # noqa: F401  registers them
+from app.messages import preview_views as _preview_views  # noqa: F401  adds its routes to those of the templates
+from app.reminders import settings_views, tracker_views
 from app.settings import Settings, load
 from app.webhooks import email_views, sandbox_views
 from app.webhooks import views as webhook_views
+from app.workspaces.api import views as workspace_views
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -26,6 +35,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     settings = settings or load()
     app = Flask("app")
     app.url_map.merge_slashes = False  # a doubled slash is an unknown address, not a redirect with a page
+    app.url_map.converters["id"] = IdConverter
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.config.update(
         SECRET_KEY=settings.load_secret_key(),
@@ -55,12 +65,20 @@ def create_app(settings: Settings | None = None) -> Flask:
         booking_views.blueprint,
         trigger_views.tasks,
         trigger_views.crons,
+        settings_views.blueprint,
+        tracker_views.blueprint,
+        contact_views.blueprint,
+        batch_views.blueprint,
+        template_views.blueprint,
+        workspace_views.blueprint,
         sandbox_views.blueprint,
         channel_views.blueprint,
     )
     init_rate_limit(app, settings, api)
-    for blueprint in (*api, webhook_views.blueprint, email_views.blueprint, health.blueprint, docs.blueprint):
+    webhooks = (webhook_views.blueprint, email_views.blueprint)
+    for blueprint in (*api, *webhooks, health.blueprint, docs.blueprint, link_views.blueprint):
         app.register_blueprint(blueprint)
+    form_views.init_booking_form(app)
     if not settings.rate_limit:
         app.wsgi_app = Express(app)  # type: ignore[method-assign]
     return app

@@ -18,6 +18,7 @@ APPOINTMENT_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
 """The caller's own id of an appointment; it becomes part of its reminders' job ids."""
 CONTACT_ID = re.compile(r"[A-Za-z0-9_.@-]{1,128}")
 """The caller's own id of a person."""
+BATCH_ID = re.compile(r"[0-9a-f]{32}")
 
 _FIXED = 0xF << 76 | 0b11 << 62
 """Where UUIDv7 has its version and its variant."""

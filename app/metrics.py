@@ -76,6 +76,8 @@ refilled = Histogram(
 left_out = Counter("bellhop_nudges_left_out", "Jobs left to the feeder without asking a Redis that had just failed", ())
 duplicates = Counter("bellhop_duplicate_acceptances", "A provider accepted a second try of one message", ())
 
+caps = Counter("bellhop_caps", "Caps that came near or were reached, and messages that they kept back", ("event",))
+
 METRICS: tuple[Counter | Histogram, ...] = (
     accepted,
     sent,
@@ -90,6 +92,7 @@ METRICS: tuple[Counter | Histogram, ...] = (
     refilled,
     left_out,
     duplicates,
+    caps,
 )
 
 Gauge = tuple[str, str, float]

@@ -30,6 +30,7 @@ RANKS = {
     "app.tasks": 3,
     "app.api": 2,
     "app.workspaces": 1,
+    "app.workspaces.api": 5,
     "app.channels": 1,
     "app.migrations": 7,
     "app.gunicorn_config": 7,

@@ -40,9 +40,19 @@ class Tenant:
         """POST JSON with the workspace's key; header names are written with underscores."""
         return self.client.post(path, data=json.dumps(body), headers=self._headers(headers))
 
+    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> TestResponse:
+        """Any method, with JSON and the workspace's key."""
+        data = None if body is None else json.dumps(body)
+        return self.client.open(path, method=method, data=data, headers=self._headers(headers))
+
     def post_raw(self, path: str, body: bytes, content_type: str = "application/json") -> TestResponse:
         """POST bytes as they are, with the workspace's key."""
         return self.client.post(path, data=body, headers=self._headers({"Content_Type": content_type}))
+
+    def call(self, method: str, path: str, body: Any = None, **headers: str) -> TestResponse:
+        """Any method with JSON, or without a body, and the workspace's key."""
+        data = None if body is None else json.dumps(body)
+        return self.client.open(path, method=method, data=data, headers=self._headers(headers))
 
     def get(self, path: str, **query: str) -> TestResponse:
         """GET with the workspace's key."""

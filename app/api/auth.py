@@ -8,7 +8,7 @@ from flask import request
 from app.errors import Forbidden, NotFound, Unauthorized, invalid_field
 from app.extensions import settings
 from app.setting_types import is_loopback
-from app.workspaces import service
+from app.workspaces import audit, service
 
 _FORWARDED = ("Via", "forwarded", "x-forwarded-", "x-real-ip")
 """Beginnings of the headers that a proxy adds."""
@@ -16,9 +16,12 @@ _FORWARDED = ("Via", "forwarded", "x-forwarded-", "x-real-ip")
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """``workspace_id`` is the key's; None for a local caller without a key, who names one in each request."""
+    """``workspace_id`` is the key's; None for a local caller without a key, who names one in each request. ``actor`` is
+    what the audit log calls the caller.
+    """
 
     workspace_id: str | None
+    actor: str = audit.LOCAL
 
     def workspace(self, named: str | None) -> str:
         """The workspace to create in: the one that the request names, which must be the key's.
@@ -69,7 +72,7 @@ def authenticate() -> Caller:
         key = service.find_key(token)
         if key is None:
             raise _challenge("This API key is not valid.")
-        return Caller(key.workspace_id)
+        return Caller(key.workspace_id, audit.key_actor(key.prefix))
     if settings().auth_required:
         raise _challenge("An API key is required: Authorization: Bearer KEY.")
     # Without keys only this machine may call. A browser page that tricks its user's browser into calling us carries

@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Sequence, Set
 from typing import Any, ClassVar, NoReturn, TypeVar
+from urllib.parse import parse_qsl
 
 from flask import request
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -18,8 +19,12 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from app import clock
 from app.errors import Invalid, Malformed, TooLarge, UnsupportedMediaType, invalid_field
 
+FORM = "application/x-www-form-urlencoded"
 MAX_DEPTH = 32
+MAX_FIELDS = 64
 _ABOUT = "about_fields"
+_FORM_AROUND = 64 * 1024
+"""Bytes that a form may have around its file."""
 
 
 class ApiModel(BaseModel):
@@ -65,17 +70,47 @@ def read_json(limit: int) -> Any:
         raise UnsupportedMediaType("Send JSON, with the header Content-Type: application/json.")
     if request.mimetype_params.get("charset", "utf-8").lower() not in ("utf-8", "utf8"):
         raise UnsupportedMediaType("JSON is UTF-8 (RFC 8259); leave the charset out.")
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise UnsupportedMediaType("Send the body as it is, without a Content-Encoding.")
     return parse_json(read_bytes(limit))
 
 
-def read_bytes(limit: int) -> bytes:
-    """The request's body as it came; at most ``limit`` bytes.
+def read_upload(content_type: str, limit: int) -> bytes:
+    """A file: the request's body, or the part ``file`` of a multipart form; at most ``limit`` bytes.
 
     Raises:
-        TooLarge: it is longer.
+        UnsupportedMediaType, TooLarge, Malformed, Invalid: with what is wrong in words.
     """
+    if request.mimetype == content_type:
+        return read_bytes(limit)
+    if request.mimetype != "multipart/form-data":
+        raise UnsupportedMediaType(f"Send {content_type}, or a form (multipart/form-data) with the field file.")
+    request.max_content_length = limit + _FORM_AROUND
+    try:
+        return _file_of_form(limit)
+    finally:
+        request.close()  # the form's files
+
+
+def _file_of_form(limit: int) -> bytes:
+    unknown = {*request.files, *request.form} - {"file"}
+    if unknown:
+        raise invalid_field(min(unknown)[:200] or "form", "is not a known field")
+    files = request.files.getlist("file")
+    if len(files) != 1:
+        raise invalid_field("file", "must be there once, as a file")
+    content: bytes = files[0].read(limit + 1)
+    if len(content) > limit:
+        raise _too_large(limit)
+    return content
+
+
+def read_bytes(limit: int) -> bytes:
+    """The request's body; at most ``limit`` bytes.
+
+    Raises:
+        UnsupportedMediaType, TooLarge: it is packed, or longer.
+    """
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise UnsupportedMediaType("Send the body as it is, without a Content-Encoding.")
     # One byte more, because Werkzeug cuts a body of untold length (chunked) off at its limit without a word.
     request.max_content_length = limit + 1
     try:
@@ -83,8 +118,29 @@ def read_bytes(limit: int) -> bytes:
     except RequestEntityTooLarge:
         raw = None
     if raw is None or len(raw) > limit:
-        raise TooLarge(f"The body is larger than {limit} bytes.")
+        raise _too_large(limit)
     return raw
+
+
+def read_form(limit: int) -> dict[str, str]:
+    """The fields of a posted form (application/x-www-form-urlencoded) that are not empty; at most ``limit`` bytes.
+
+    Raises:
+        UnsupportedMediaType, TooLarge, Malformed: with what is wrong in words.
+    """
+    if request.mimetype != FORM:
+        raise UnsupportedMediaType(f"Send a form ({FORM}).")
+    try:
+        pairs = parse_qsl(read_bytes(limit).decode("ascii"), max_num_fields=MAX_FIELDS, errors="strict")
+    except ValueError:
+        raise Malformed("The body is not a form of plain fields in UTF-8.") from None
+    if len({name for name, _ in pairs}) != len(pairs):
+        raise Malformed("A field is given twice.")
+    return dict(pairs)
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"The body is larger than {limit} bytes.")
 
 
 def parse_json(raw: bytes) -> Any:

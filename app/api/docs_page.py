@@ -9,7 +9,8 @@ from urllib.parse import urlencode
 
 from pydantic.alias_generators import to_snake
 
-from app.api.openapi import FORM, without_null
+from app.api.body import FORM
+from app.api.openapi import without_null
 from app.api.openapi_components import ERRORS, JSON
 
 KEY = "YOUR_API_KEY"
@@ -165,6 +166,8 @@ def _curl(described: dict[str, Any], method: str, path: str, operation: dict[str
         lines.append(f'-H "Content-Type: {JSON}"')
         text = pretty(body["content"][JSON].get("example", {})).replace("'", "'\\''").replace("\n", "\n  ")
         lines.append(f"-d '{text}'")
+    elif body["content"]:
+        lines += [f'-H "Content-Type: {next(iter(body["content"]))}"', "--data-binary @FILE"]
     return " \\\n  ".join(lines)
 
 

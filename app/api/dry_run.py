@@ -12,7 +12,9 @@ from flask import request
 from app.errors import invalid_field
 
 HEADER = "X-Dry-Run"
-IDS = frozenset({"id", "jobId", "messageId", "recurringId", "appointmentId", "bookingId", "contactId"})
+IDS = frozenset(
+    {"id", "batchId", "consentId", "jobId", "messageId", "recurringId", "appointmentId", "bookingId", "contactId"}
+)
 
 
 def requested() -> bool:

@@ -32,7 +32,7 @@ class Endpoint:
     description: str
     tag: str
     status: int
-    answer: type[BaseModel]
+    answer: type[BaseModel] | None
     body: type[ApiModel] | None = None
     query: type[ApiModel] | None = None
     optional_body: type[ApiModel] | None = None
@@ -40,6 +40,10 @@ class Endpoint:
     errors: tuple[int, ...] = ()
     bare: bool = False
     """The success is the data alone, without the envelope: as the seeds print it."""
+    upload: str | None = None
+    """Content type of the file that it takes, as a body or in a form."""
+    download: str | None = None
+    """Content type of the file that it gives, where there is no ``answer``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ class PlainRoute:
 
 ENDPOINTS: list[Endpoint] = []
 PLAIN_ROUTES: list[PlainRoute] = []
-View = Callable[..., BaseModel | idempotency.Outcome]
+View = Callable[..., BaseModel | idempotency.Outcome | Response]
 QuickView = Callable[[Key, Any], idempotency.Outcome | None]
 
 
@@ -90,7 +94,7 @@ def endpoint(
     method: str,
     path: str,
     *,
-    answer: type[BaseModel],
+    answer: type[BaseModel] | None,
     summary: str,
     tag: str,
     status: int = 200,
@@ -102,11 +106,14 @@ def endpoint(
     limit: int = SMALL,
     errors: tuple[int, ...] = (),
     bare: bool = False,
+    upload: str | None = None,
+    download: str | None = None,
 ) -> Callable[[View], View]:
     """Register a view that takes ``(caller, payload, **path parameters)`` and returns its answer.
 
     ``payload`` is the validated body or query; what an optional body leaves out is read from the query. A route that
-    ``creates`` returns an `idempotency.Outcome`.
+    ``creates`` returns an `idempotency.Outcome`. One with an ``upload`` reads it itself (`read_upload`); one with a
+    ``download`` returns a response.
 
     ``quick`` is tried first, with a key that we have met before; it returns None where it cannot decide. It need not
     say what is wrong: whatever it raises on purpose (but for `Unavailable`), the usual way finds again, and says.
@@ -129,6 +136,8 @@ def endpoint(
                 creates,
                 errors,
                 bare,
+                upload,
+                download,
             )
         )
 
@@ -155,9 +164,11 @@ def endpoint(
                         optional_body, {**dict(request.args), **given} if isinstance(given, dict) else given
                     )
             result = view(caller, payload, **parameters)
+            if isinstance(result, Response):
+                return result
             outcome = result if isinstance(result, idempotency.Outcome) else idempotency.Outcome(dump(result))
             if method != "GET" and dry_run.requested():
-                given = _named_ids(payload, parameters)
+                given = _named_ids(payload, parameters) | outcome.existing_ids
                 return _respond(idempotency.Outcome(dry_run.disclaim(outcome.data, given)), 200, bare)
             return _respond(outcome, status, bare)
 

@@ -34,6 +34,8 @@ class Outcome:
     data: dict[str, Any]
     after_commit: Callable[[], None] = lambda: None
     replayed: bool = False
+    existing_ids: frozenset[str] = frozenset()
+    """Ids in the answer that are not new: a dry run shows them too."""
 
 
 def header_key() -> str | None:
@@ -70,8 +72,14 @@ def once(
         digest = hashlib.sha256(json.dumps(body(), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
         return _once(session, workspace_id, route, key, digest, work)
 
-    outcome = write(transaction, keep=not dry)
-    if not dry:
+    return carry_out(transaction)
+
+
+def carry_out(work: Callable[[Session], Outcome]) -> Outcome:
+    """Run ``work`` in a transaction and then what is to follow it; in a dry run neither lasts."""
+    keep = not dry_run.requested()
+    outcome = write(work, keep=keep)
+    if keep:
         outcome.after_commit()
     return outcome
 

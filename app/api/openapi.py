@@ -12,10 +12,11 @@ from pydantic.alias_generators import to_camel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue, models_json_schema
 
 from app.api import dry_run, idempotency
+from app.api.body import FORM
 from app.api.endpoint import ENDPOINTS, PLAIN_ROUTES, Endpoint, PlainRoute
 from app.api.openapi_components import DESCRIPTION, ERRORS, JSON, components, headers
 
-FORM = "application/x-www-form-urlencoded"
+_HEADERS = ("X-Request-Id", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
 _PART = re.compile(r"<(?:(?P<kind>\w+)(?:\((?P<arguments>[^)]*)\))?:)?(?P<name>\w+)>")
 _KINDS: dict[str | None, dict[str, Any]] = {"int": {"type": "integer", "minimum": 0}, None: {"type": "string"}}
 R = TypeVar("R", Endpoint, PlainRoute)
@@ -70,7 +71,8 @@ def _schemas(endpoints: Iterable[Endpoint]) -> tuple[dict[Any, JsonSchemaValue],
     for one in endpoints:
         for body in filter(None, (one.body, one.optional_body, one.query)):
             models[body, "validation"] = None
-        models[one.answer, "serialization"] = None
+        if one.answer is not None:
+            models[one.answer, "serialization"] = None
     references, definitions = models_json_schema(
         list(models), ref_template="#/components/schemas/{model}", schema_generator=_Schemas
     )
@@ -91,6 +93,12 @@ def _operation(one: Endpoint, references: dict[Any, JsonSchemaValue], schemas: d
         reference = references[body, "validation"]
         content = {JSON: {"schema": reference, **_example(reference, schemas)}}
         operation["requestBody"] = {"required": one.body is not None, "content": content}
+    elif one.upload:
+        statuses |= {400, 413, 415}
+        operation["requestBody"] = {"required": True, "content": _file(one.upload)}
+    if one.answer is None:
+        operation["responses"] = {str(one.status): _download(one.download or "")} | _error_references(statuses)
+        return operation
     reference = references[one.answer, "serialization"]
     success = partial(_success, bare=one.bare)
     answer = {str(one.status): success("Done.", reference, _example(reference, schemas), replayed=one.creates)}
@@ -177,9 +185,20 @@ def _success(
     }
     schema = data if bare else enveloped
     wrapped = example if bare or not example else {"example": {"success": True, "data": example["example"]}}
-    names = ["X-Request-Id", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"]
-    names += ["Idempotency-Replayed"] if replayed else []
+    names = [*_HEADERS, "Idempotency-Replayed"] if replayed else _HEADERS
     return {"description": text, "headers": headers(names), "content": {JSON: {"schema": schema, **wrapped}}}
+
+
+def _file(content_type: str) -> dict[str, Any]:
+    form = {"type": "object", "required": ["file"], "properties": {"file": {"type": "string", "format": "binary"}}}
+    return {
+        content_type: {"schema": {"type": "string"}},
+        "multipart/form-data": {"schema": form | {"additionalProperties": False}},
+    }
+
+
+def _download(content_type: str) -> dict[str, Any]:
+    return {"description": "The file.", "headers": headers(_HEADERS), "content": {content_type: {}}}
 
 
 def _error_references(statuses: Iterable[int]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ gone.
 import hashlib
 import time
 from collections.abc import Sequence
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 from flask import Blueprint, Flask, request
@@ -69,6 +70,26 @@ def attach(limiter: Limiter, app: Flask, blueprints: Sequence[Blueprint]) -> Non
         hook = hooks[None].pop()
         for blueprint in blueprints:
             hooks.setdefault(blueprint.name, []).append(hook)
+
+
+def attach_always(limiter: Limiter, app: Flask, blueprints: Sequence[Blueprint]) -> None:
+    """`attach` a limiter that ``RATE_LIMIT=0``, which switches the API's limit off, leaves on: both read the same name
+    in the configuration.
+    """
+    chosen = app.config["RATELIMIT_ENABLED"]
+    app.config["RATELIMIT_ENABLED"] = True
+    attach(limiter, app, blueprints)
+    app.config["RATELIMIT_ENABLED"] = chosen
+
+
+def client_network() -> str:
+    """The client's address; of IPv6 the /64 in it, all of whose addresses one subscriber has."""
+    address = get_remote_address()
+    try:
+        parsed = ip_address(address)
+    except ValueError:  # a socket that is no network's
+        return address
+    return str(ip_network((parsed, 64), strict=False)) if parsed.version == 6 else address
 
 
 def _seconds_from_now(response: Response) -> Response:

@@ -64,7 +64,7 @@ def run(now: datetime, workspace_id: str | None = None, *, keep: bool = True) ->
         place = (found[-1].starts_at, found[-1].id)
         for workspace in dict.fromkeys(one.workspace_id for one in found):
             _plan(workspace, [one.id for one in found if one.workspace_id == workspace], now, result, keep)
-    log.info("meetings checked", checked=result.checked, scheduled=result.scheduled, failed=result.failed)
+    log.debug("meetings checked", checked=result.checked, scheduled=result.scheduled, failed=result.failed)
     return result
 
 

@@ -99,3 +99,21 @@ TRIGGER: dict[str, Any] = {
 }
 RUN: dict[str, Any] = {"id": "run_uuid-123_1"}
 CRON: dict[str, Any] = {"checked": 12, "scheduled": 3, "skipped": 9, "failed": 0}
+FORM_REQUEST: dict[str, Any] = {
+    "name": "Anna Muster",
+    "phone": "0400 000 549",
+    "email": "anna@example.com",
+    "date": "2025-12-15",
+    "time": "10:00",
+    "service": "Haircut",
+}
+FORM_RECEIVED: dict[str, Any] = {
+    "appointmentId": "appointment_0123456789abcdef0123456789abcdef",
+    "appointmentDateTime": "2025-12-15T10:00:00+11:00",
+    "date": "2025-12-15",
+    "time": "10:00",
+    "timezone": "Australia/Sydney",
+    "service": "Haircut",
+    "staff": None,
+    "status": "PENDING",
+}

@@ -35,6 +35,8 @@ class Changes:
 
     kept: list[Existing] = field(default_factory=list)
     """Nothing changes but the plan that they belong to; those that are over are among them."""
+    waiting: list[tuple[Existing, Planned]] = field(default_factory=list)
+    """They wait for the same time as before; how long they are of use may be another."""
     moved: list[tuple[Existing, Planned]] = field(default_factory=list)
     dropped: list[tuple[Existing, Planned | None]] = field(default_factory=list)
     """They wait and must not go out: with the reason that the plan gives, or because it has them no more."""
@@ -85,7 +87,7 @@ def _settle_waiting(
     if planned.reason is not None and not (waits_for_a_worker and planned.reason is Reason.BOOKED_LATE):
         changes.dropped.append((row, planned))
     elif address == row.to_address and (planned.due_at == row.due_at or waits_for_a_worker):
-        changes.kept.append(row)
+        changes.waiting.append((row, planned))
     else:
         changes.moved.append((row, planned))
 

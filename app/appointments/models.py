@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, Integer, String, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, Integer, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app import clock
@@ -24,6 +24,14 @@ class Appointment(Base):
         Index("ix_appointments_start", "starts_at", "status"),  # seed 003's index
         Index("ix_appointments_workspace", "workspace_id", "starts_at", "id"),
         Index("ix_appointments_contact", "contact_id", "starts_at"),
+        Index(  # what the public form's limits count
+            "ix_appointments_form",
+            "workspace_id",
+            "created_at",
+            postgresql_where=text("source = 'form'"),
+            sqlite_where=text("source = 'form'"),
+        ),
+        Index("ix_appointments_phone", "phone", "starts_at"),  # whose reply it is
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)

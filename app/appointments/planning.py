@@ -4,7 +4,7 @@ Whoever changes a plan holds the appointment's row, so that there is one plan at
 what waits is moved to it or called off, and what is on its way keeps the old revision: it gets no further try.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -104,7 +104,7 @@ class Planner:
         return {channel: address for channel, address in all_of_them.items() if channel in self._channels}
 
     def plan(
-        self, appointment: Appointment, contact: Contact, now: datetime, marked: Iterable[str] = ()
+        self, appointment: Appointment, contact: Contact, now: datetime, marked: Collection[tuple[str, str]] = ()
     ) -> list[Planned]:
         """The appointment's reminders as they should be now."""
         zone = self.zone_of(appointment)
@@ -117,9 +117,10 @@ class Planner:
             addresses=self.addresses(appointment),
         )
         planned = plan(facts, self.policy_of(appointment), self._settings.preferences, now)
-        marked = frozenset(marked)
         return [
-            one if one.reason or one.reminder_type not in marked else one.skipped(Reason.ALREADY_MARKED)
+            one.skipped(Reason.ALREADY_MARKED)
+            if one.reason is None and tracker.is_marked(marked, one.reminder_type, one.channel)
+            else one
             for one in planned
         ]
 
@@ -221,6 +222,12 @@ def _apply(
 ) -> Diff:
     diff = Diff()
     _bump(session, appointment, [*changes.kept, *(row for row in changes.sent if row not in changes.replaced)])
+    for row, planned in changes.waiting:
+        session.execute(
+            update(Message)
+            .where(Message.id == row.id, Message.status == Status.SCHEDULED)
+            .values(plan_revision=appointment.revision, valid_until=planned.valid_until, plan=explanation(planned))
+        )
     for row, planned in changes.moved:
         _move(session, planner, appointment, row, planned, diff, now)
     for row, dropped in changes.dropped:

@@ -5,7 +5,7 @@ Functions take the caller's session; what they return says what is to be announc
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -95,10 +95,25 @@ def local_start(session: Session, workspace_id: str, day: str, time: str, timezo
         Invalid: there is no such time there.
     """
     zone = ZoneInfo(timezone or session.get_one(Workspace, workspace_id).timezone)
-    local = datetime.fromisoformat(f"{day}T{time}").replace(tzinfo=zone)
-    at = local.astimezone(ZoneInfo("UTC"))
-    if at.astimezone(zone).replace(tzinfo=None) != local.replace(tzinfo=None):
-        raise invalid_field("time", f"does not exist on that day in {zone.key}: the clocks go forward")
+    try:
+        return on_the_clock(datetime.fromisoformat(f"{day}T{time}"), zone)
+    except ValueError as error:
+        raise invalid_field("time", str(error)) from None
+
+
+def on_the_clock(written: datetime, zone: ZoneInfo) -> datetime:
+    """A wall time as the instant at which a clock in the zone shows it, the first of two.
+
+    Raises:
+        ValueError: no clock there ever shows it; with a sentence that follows the name of the field.
+    """
+    local = written.replace(tzinfo=zone)
+    try:
+        shown = local.astimezone(UTC).astimezone(zone)
+    except OverflowError:  # the first and the last hours of the calendar
+        raise ValueError("is outside of the calendar") from None
+    if shown.replace(tzinfo=None) != written:
+        raise ValueError(f"does not exist on that day in {zone.key}: the clocks go forward")
     return local
 
 

@@ -6,10 +6,11 @@ number can exist is judged by Google's libphonenumber.
 """
 
 import re
+from collections.abc import Sequence
 from typing import Literal
 
 import phonenumbers
-from phonenumbers import ValidationResult
+from phonenumbers import PhoneNumberType, ValidationResult
 
 Strictness = Literal["e164", "possible", "valid"]
 Channel = Literal["sms", "whatsapp", "email"]
@@ -33,6 +34,11 @@ _NOT_POSSIBLE = {
     ValidationResult.INVALID_LENGTH: "has a length that its country does not use",
     ValidationResult.IS_POSSIBLE_LOCAL_ONLY: "lacks its area code",
 }
+_TYPED = re.compile(r"[0-9+()./ -]{1,40}")
+_TAKES_TEXTS = frozenset({PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE, PhoneNumberType.UNKNOWN})
+"""North America's numbers do not tell mobile from fixed. Premium, shared-cost and personal numbers cost whoever writes
+to them, and the rest take no texts.
+"""
 
 
 def check_address(value: str, strictness: Strictness) -> str | None:
@@ -60,3 +66,41 @@ def channel_of(address: str) -> Channel:
     if address.startswith(WHATSAPP):
         return "whatsapp"
     return "email" if "@" in address else "sms"
+
+
+def country_of(address: str) -> str | None:
+    """The country (ISO 3166-1 alpha-2) of an E.164 number, with ``whatsapp:`` before it or not: the one that gave it
+    out, or else the first with its code. None where there is no such code.
+    """
+    try:
+        number = phonenumbers.parse(address.removeprefix(WHATSAPP))
+    except phonenumbers.NumberParseException:
+        return None
+    code = number.country_code or 0
+    region = phonenumbers.region_code_for_number(number) or phonenumbers.region_code_for_country_code(code)
+    return region if region in phonenumbers.SUPPORTED_REGIONS else None
+
+
+def read_typed(text: str, countries: Sequence[str]) -> str:
+    """A mobile number as a person types it, in E.164 form. Without a country code it is read as one of the first
+    country; numbers of countries that are not listed are refused.
+
+    Raises:
+        ValueError: a sentence that follows the name of the field.
+    """
+    if not countries:
+        raise ValueError("cannot be used here; give an email address instead")
+    if not _TYPED.fullmatch(text):
+        raise ValueError("must be a phone number: digits, with a plus sign before a country code")
+    try:
+        number = phonenumbers.parse(text, countries[0])
+    except phonenumbers.NumberParseException:
+        raise ValueError("is not a phone number") from None
+    if not phonenumbers.is_valid_number(number):
+        raise ValueError("is not a phone number that exists")
+    if phonenumbers.region_code_for_number(number) not in countries:
+        raise ValueError("is of a country that is not served here")
+    if phonenumbers.number_type(number) not in _TAKES_TEXTS:
+        raise ValueError("is not a mobile number; give one that takes text messages, or an email address")
+    typed: str = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    return typed

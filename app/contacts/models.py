@@ -21,14 +21,15 @@ class Contact(Base):
         Index("ix_contacts_phone", "workspace_id", "phone", unique=True),
         Index("ix_contacts_email", "workspace_id", "email", unique=True),
         Index("ix_contacts_name", "workspace_id", "last_name", "first_name", "id"),
+        Index("ix_contacts_workspace", "workspace_id", "id"),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
     workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id", ondelete="CASCADE"))
     public_id: Mapped[str] = mapped_column(String(128))
     """What the API calls it: the caller's own id ("uuid-456"), else ``contact_`` and ours."""
-    first_name: Mapped[str] = mapped_column(String(100), default="")
-    last_name: Mapped[str] = mapped_column(String(100), default="")
+    first_name: Mapped[str] = mapped_column(String(200), default="")
+    last_name: Mapped[str] = mapped_column(String(200), default="")
     phone: Mapped[str | None] = mapped_column(String(64))
     """E.164."""
     email: Mapped[str | None] = mapped_column(String(254))
@@ -39,6 +40,8 @@ class Contact(Base):
     fields: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """The workspace's own merge fields, texts by name."""
     notes: Mapped[str] = mapped_column(Text, default="")
+    erased_at: Mapped[datetime | None]
+    """When the person's data was erased; the row stays for its appointments, and nobody finds it any more."""
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
     updated_at: Mapped[datetime] = mapped_column(default=clock.now)
 

@@ -48,7 +48,7 @@ def schedule_bulk(caller: Caller, payload: schemas.ScheduleBulk) -> Outcome:
             except ApiError as error:
                 verdicts.append(error)
         drafts = [verdict for verdict in verdicts if isinstance(verdict, Draft)]
-        warnings = _warnings(session, book, drafts, now)
+        warnings = slow_senders(session, book, drafts, now)
         stored = service.store(session, drafts)
         return Outcome(_answer(verdicts, stored, warnings), lambda: service.announce(stored))
 
@@ -93,7 +93,8 @@ def _draft(
     )
 
 
-def _warnings(session: Session, book: SenderBook, drafts: list[Draft], now: datetime) -> list[schemas.BulkWarning]:
+def slow_senders(session: Session, book: SenderBook, drafts: list[Draft], now: datetime) -> list[schemas.BulkWarning]:
+    """What to say of senders that cannot carry all of it in time."""
     return [
         schemas.BulkWarning(
             from_number=slow.sender,

@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from sqlalchemy import select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
-from sqlalchemy.sql import ColumnElement
 
 from app import clock, metrics, queue
 from app.channels import accounts
@@ -20,9 +19,10 @@ from app.contacts import service as contacts
 from app.database import batch, reading, writing
 from app.ids import new_id
 from app.logs import get_logger
-from app.messages import pacing, statements
+from app.messages import caps, pacing, rendering, statements
 from app.messages.models import Message
 from app.messages.states import Reason, Status
+from app.messages.unsent import as_it_was, end_unsent
 from app.workspaces.models import Workspace
 
 TWIN_WAIT = timedelta(seconds=10)
@@ -68,21 +68,18 @@ def lease(timeout_s: float) -> timedelta:
 def claim(message_ids: Sequence[str]) -> list[Claim]:
     """Claim those of the messages that may go out now, all at once.
 
-    The senders' turns are taken first: what has none yet is not claimed. What cannot go out is dealt with on the way:
-    too early ones are nudged again at their time, expired and opted-out ones are closed with their reason, and those of
-    a paused account wait.
+    Texts of templates are written first, since their length decides how much of the sender's time they take; then the
+    senders' turns are taken: what has none yet is not claimed. Then what it costs is counted where its workspace has
+    caps. What cannot go out is dealt with on the way: too early ones are nudged again at their time, expired and
+    opted-out ones are closed with their reason, and those of a paused account wait.
     """
-    message_ids = pacing.admit(message_ids)
+    message_ids = pacing.admit(rendering.render_due(message_ids))
     if not message_ids:
         return []
     now, by_channel = clock.now(), providers()
-    lease_until = now + lease(by_channel.timeout_s)
-    routes = [statements.Route(channel, one.account, one.name) for channel, one in by_channel.items()]
-    attempt_ids = {message_id: new_id() for message_id in message_ids}
-    with batch() as connection:
-        rows = statements.claim(connection, attempt_ids, routes, now=now, lease_until=lease_until)
-    claims = [Claim(attempt_id=attempt_ids[row.id], lease_until=lease_until, **row._mapping) for row in rows]
-    refused = attempt_ids.keys() - {one.id for one in claims}
+    admitted = caps.admit(message_ids, now)
+    claims = _claim(admitted.going, by_channel, now)
+    refused = {*admitted.going, *admitted.refused} - {one.id for one in claims}
     if refused:
         try:
             _deal_with(sorted(refused), by_channel, now)
@@ -91,6 +88,17 @@ def claim(message_ids: Sequence[str]) -> list[Claim]:
             metrics.errors.inc("refused")
             log.error("refused claims not dealt with", count=len(refused), error=str(error).splitlines()[0])
     return _named(claims)
+
+
+def _claim(message_ids: Sequence[str], by_channel: Providers, now: datetime) -> list[Claim]:
+    if not message_ids:
+        return []
+    lease_until = clock.now() + lease(by_channel.timeout_s)
+    routes = [statements.Route(channel, one.account, one.name) for channel, one in by_channel.items()]
+    attempt_ids = {message_id: new_id() for message_id in message_ids}
+    with batch() as connection:
+        rows = statements.claim(connection, attempt_ids, routes, now=now, lease_until=lease_until)
+    return [Claim(attempt_id=attempt_ids[row.id], lease_until=lease_until, **row._mapping) for row in rows]
 
 
 def _named(claims: list[Claim]) -> list[Claim]:
@@ -136,49 +144,32 @@ def _refuse(
         return []
     if message.valid_until <= now:
         missed = message.recurrence_id is not None and message.attempt == 0
-        _end_unsent(session, message, Reason.MISSED if missed else Reason.EXPIRED, now)
+        end_unsent(session, message, Reason.MISSED if missed else Reason.EXPIRED, now)
         return []
     if session.scalar(select(contacts.is_suppressed(message.workspace_id, message.channel, message.to_address))):
-        _end_unsent(session, message, Reason.OPTED_OUT, now)
+        end_unsent(session, message, Reason.OPTED_OUT, now)
         return []
     if not session.scalar(select(statements.is_of_current_plan()).where(Message.id == message.id)):
-        _end_unsent(session, message, Reason.SUPERSEDED, now)
+        end_unsent(session, message, Reason.SUPERSEDED, now)
+        return []
+    if session.scalar(select(statements.is_of_cancelled_batch()).where(Message.id == message.id)):
+        end_unsent(session, message, Reason.BATCH_CANCELLED, now)
         return []
     if message.scheduled_at > now:
         early.append(message)
         return []
     provider = by_channel.get(message.channel)
     if provider is None:
-        _end_unsent(session, message, Reason.CHANNEL_UNAVAILABLE, now)
+        end_unsent(session, message, Reason.CHANNEL_UNAVAILABLE, now)
         return []
     if accounts.paused_account(session, provider.account):
         return []  # the feeder adds it again when the account is back
     at = now + TWIN_WAIT
     moved = session.scalar(
         update(Message)
-        .where(*_as_it_was(message))
+        .where(*as_it_was(message))
         .values(scheduled_at=at, revision=Message.revision + 1)
         .returning(Message.id)
         .execution_options(synchronize_session=False)
     )
     return [queue.send_nudge(message.id, message.revision + 1, at)] if moved else []
-
-
-def _as_it_was(message: Message) -> tuple[ColumnElement[bool], ...]:
-    """That nobody has moved the message since it was read: a new time is a new revision."""
-    return Message.id == message.id, Message.status == Status.SCHEDULED, Message.revision == message.revision
-
-
-def _end_unsent(session: Session, message: Message, reason: Reason, now: datetime) -> None:
-    """Skipped where it was never tried, failed where it was waiting for another try."""
-    ended = Status.FAILED if message.attempt else Status.SKIPPED
-    changed = session.execute(
-        update(Message)
-        .where(*_as_it_was(message))
-        .values(status=ended, reason=reason, finished_at=now)
-        .returning(Message.id)
-        .execution_options(synchronize_session=False)
-    ).first()
-    if changed:
-        metrics.failed.inc(reason, "")
-        log.info("message not sent", message_id=message.id, workspace_id=message.workspace_id, reason=reason.value)

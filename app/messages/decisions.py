@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from app.channels.base import Failure, FailureKind, Hindsight
 from app.messages.states import Reason
-from app.retry import POLICIES, UNCOUNTED
+from app.retry import UNCOUNTED, RetryPolicy
 
 FIRST_LOOK = timedelta(seconds=10)
 """After an ambiguous answer; Twilio itself may need some time until its list has the message."""
@@ -16,6 +16,16 @@ MIN_AGE = timedelta(seconds=30)
 GIVE_UP_LOOKING = timedelta(days=7)
 REPEATABLE_FOR = timedelta(hours=23)
 """Since the first doubtful try; Resend keeps an idempotency key for 24 hours."""
+SETTLED_REFUSALS = (
+    "permanent",
+    "opted_out",
+    "transient",
+    "throttled",
+    "unreachable",
+    "configuration",
+    "given_back",
+)
+"""Outcomes after which the provider cannot have the message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +34,7 @@ class Standing:
 
     attempts_used: int
     attempts_uncounted: int
-    retry_policy: str
+    policy: RetryPolicy
     due_at: datetime
     valid_until: datetime
 
@@ -73,8 +83,7 @@ def after_failure(failure: Failure, standing: Standing, now: datetime) -> Decisi
         case FailureKind.AMBIGUOUS:
             return LookUp(now + FIRST_LOOK)
         case FailureKind.TRANSIENT:
-            policy = POLICIES[standing.retry_policy]
-            used = standing.attempts_used + 1
+            policy, used = standing.policy, standing.attempts_used + 1
             if used >= policy.max_attempts:
                 return Fail(Reason.ATTEMPTS_EXHAUSTED, counted=True)
             delay = max(policy.delay_s(used), failure.min_delay_s)

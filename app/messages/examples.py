@@ -139,3 +139,42 @@ MESSAGE_STORY = MESSAGE | {
     ],
     "reports": [{"status": "delivered", "errorCode": None, "receivedAt": "2025-05-11T05:22:45.000+00:00"}],
 }
+
+NEW_BATCH: dict[str, Any] = {
+    "name": "Autumn offer",
+    "category": "informational",
+    "body": "Hello {{ contact.first_name }}, we are open on Sunday.",
+    "segment": {"tags": ["autumn"]},
+    "delayMinutes": 10,
+}
+_BATCH: dict[str, Any] = {
+    "batchId": "0197c2f1d5a87b3e9f10c4d2a6b81e37",
+    "name": "Autumn offer",
+    "status": "scheduled",
+    "channel": "sms",
+    "category": "informational",
+    "total": 120,
+    "scheduledTime": "2025-05-11T15:32:43.000+10:00",
+}
+BATCH_ACCEPTED: dict[str, Any] = _BATCH | {
+    "accepted": 119,
+    "skipped": [{"contactId": "client-7", "reason": "opted_out"}],
+    "skippedCounts": {"opted_out": 1},
+    "segments": 119,
+    "undoUntil": "2025-05-11T15:32:43.000+10:00",
+}
+BATCH_STATE: dict[str, Any] = _BATCH | {
+    "status": "sending",
+    "segment": {"tags": ["autumn"]},
+    "total": 119,
+    "counts": {"delivered": 100, "sent": 12, "scheduled": 7},
+    "createdAt": "2025-05-11T05:22:43.000+00:00",
+    "cancelledAt": None,
+}
+BATCH_PAGE: dict[str, Any] = {"batches": [BATCH_STATE], "nextCursor": None}
+BATCH_CANCELLED: dict[str, Any] = {
+    "batchId": "0197c2f1d5a87b3e9f10c4d2a6b81e37",
+    "status": "cancelled",
+    "stopped": 7,
+    "alreadyGone": 112,
+}

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, Integer, String, Text, UniqueConstraint, text
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app import clock
@@ -13,6 +13,8 @@ from app.ids import new_id
 ID = String(32)
 ADDRESS = String(320)
 """A phone number, or an email address of the longest kind (RFC 5321)."""
+ERASED = "erased"
+"""In place of the address of somebody whose data was erased."""
 
 MAY_FALL_BACK = (
     "fallback IS NOT NULL AND (status IN ('failed', 'undelivered')"
@@ -102,6 +104,12 @@ class Message(Base):
             postgresql_where=text(MAY_FALL_BACK),
             sqlite_where=text(MAY_FALL_BACK),
         ),
+        Index(
+            "ix_messages_refund",
+            "id",
+            postgresql_where=text("counted_on IS NOT NULL AND status IN ('failed', 'skipped', 'cancelled')"),
+            sqlite_where=text("counted_on IS NOT NULL AND status IN ('failed', 'skipped', 'cancelled')"),
+        ),
         Index("ix_messages_workspace_due", "workspace_id", "due_at", "id"),
         Index("ix_messages_workspace_status", "workspace_id", "status", "due_at", "id"),
     )
@@ -180,6 +188,9 @@ class Message(Base):
     batch_id: Mapped[str | None] = mapped_column(ForeignKey("batches.id"))
     counted_on: Mapped[str | None] = mapped_column(String(10))
     """The day on which it was counted against the workspace's caps, if it was."""
+    counted_segments: Mapped[int | None] = mapped_column(Integer)
+    counted_spend: Mapped[int | None] = mapped_column(BigInteger)
+    """With how much, so that exactly that can be given back; money in millionths."""
 
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
     sent_at: Mapped[datetime | None]
@@ -268,6 +279,14 @@ class InboundMessage(Base):
     """What somebody wrote to one of our numbers. Unique by the provider's id."""
 
     __tablename__ = "inbound_messages"
+    __table_args__ = (
+        Index(
+            "ix_inbound_messages_waiting",
+            "received_at",
+            postgresql_where=text("handled_at IS NULL AND intent IN ('confirm', 'cancel')"),
+            sqlite_where=text("handled_at IS NULL AND intent IN ('confirm', 'cancel')"),
+        ),
+    )
 
     id: Mapped[str] = mapped_column(ID, primary_key=True, default=new_id)
     provider: Mapped[str] = mapped_column(String(16))
@@ -277,7 +296,9 @@ class InboundMessage(Base):
     to_address: Mapped[str] = mapped_column(ADDRESS)
     body: Mapped[str] = mapped_column(Text)
     intent: Mapped[str | None] = mapped_column(String(16))
-    """``stop``, ``start``, ``help`` or None."""
+    """``stop``, ``start``, ``help``, ``confirm``, ``cancel`` or None."""
+    handled_at: Mapped[datetime | None]
+    """When a ``confirm`` or ``cancel`` was acted on, or was found to concern nobody."""
     raw: Mapped[dict[str, Any]] = mapped_column(default=dict)
     received_at: Mapped[datetime] = mapped_column(default=clock.now)
 
@@ -286,15 +307,17 @@ class Batch(Base):
     """One text to many contacts, which can be called off together."""
 
     __tablename__ = "batches"
-    __table_args__ = (Index("ix_batches_workspace", "workspace_id", "created_at"),)
+    __table_args__ = (Index("ix_batches_workspace", "workspace_id", "id"),)
 
     id: Mapped[str] = mapped_column(ID, primary_key=True, default=new_id)
     workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id", ondelete="CASCADE"))
     name: Mapped[str] = mapped_column(String(200))
     channel: Mapped[str] = mapped_column(String(16))
+    category: Mapped[str] = mapped_column(String(16))
+    """``informational``, or ``marketing``, for which everybody's consent was looked up."""
     template_id: Mapped[str | None] = mapped_column(ID)
     segment: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    """Whom it was for, as it was asked for."""
+    """Whom it was for, as it was asked for; of ids the first hundred, and how many."""
     status: Mapped[str] = mapped_column(String(16), default="active")
     """``active`` or ``cancelled``."""
     total: Mapped[int] = mapped_column(Integer, default=0)

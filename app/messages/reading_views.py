@@ -12,6 +12,7 @@ from app import clock
 from app.api.auth import Caller
 from app.api.body import ApiModel, example
 from app.api.endpoint import endpoint
+from app.api.fields import WorkspaceQuery, time_text
 from app.channels.twilio_errors import explain
 from app.database import reading
 from app.errors import NotFound, invalid_field
@@ -36,12 +37,6 @@ class MessageQuery(ApiModel):
     to: schemas.Address | None = None
     limit: Annotated[int, Field(ge=1, le=100)] = 50
     cursor: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,20}-[0-9a-f]{32}$")] | None = None
-
-
-class MessageRef(ApiModel):
-    """Which workspace; not needed with an API key."""
-
-    workspace_id: schemas.WorkspaceId | None = None
 
 
 class MessageItem(ApiModel):
@@ -158,13 +153,13 @@ def list_messages(caller: Caller, payload: MessageQuery) -> MessagePage:
     blueprint,
     "GET",
     "/<message_id>",
-    query=MessageRef,
+    query=WorkspaceQuery,
     answer=MessageStory,
     summary="One message, with its tries and reports",
     tag=TAG,
     errors=(404,),
 )
-def read_message(caller: Caller, payload: MessageRef, message_id: str) -> MessageStory:
+def read_message(caller: Caller, payload: WorkspaceQuery, message_id: str) -> MessageStory:
     """By message id (``msg_…``) or job id."""
     workspace_id = caller.existing_workspace(payload.workspace_id)
     with reading() as session:
@@ -181,8 +176,8 @@ def read_message(caller: Caller, payload: MessageRef, message_id: str) -> Messag
             AttemptItem(
                 number=attempt.number,
                 provider=attempt.provider,
-                started_at=_text(attempt.started_at) or "",
-                finished_at=_text(attempt.finished_at),
+                started_at=time_text(attempt.started_at) or "",
+                finished_at=time_text(attempt.finished_at),
                 outcome=attempt.outcome,
                 http_status=attempt.http_status,
                 error_code=attempt.error_code,
@@ -192,7 +187,7 @@ def read_message(caller: Caller, payload: MessageRef, message_id: str) -> Messag
             for attempt in tries
         ],
         reports=[
-            ReportItem(status=event.status, error_code=event.error_code, received_at=_text(event.received_at) or "")
+            ReportItem(status=event.status, error_code=event.error_code, received_at=time_text(event.received_at) or "")
             for event in reports
         ],
     )
@@ -223,11 +218,11 @@ def _item(row: Message) -> dict[str, Any]:
         "state": state.value,
         "reason": row.reason,
         "scheduled_time": row.due_text,
-        "next_attempt_at": _text(row.slot_at or row.scheduled_at) if waiting else None,
-        "slot_at": _text(row.slot_at) if waiting else None,
-        "valid_until": _text(row.valid_until),
-        "sent_at": _text(row.sent_at),
-        "finished_at": _text(row.finished_at),
+        "next_attempt_at": time_text(row.slot_at or row.scheduled_at) if waiting else None,
+        "slot_at": time_text(row.slot_at) if waiting else None,
+        "valid_until": time_text(row.valid_until),
+        "sent_at": time_text(row.sent_at),
+        "finished_at": time_text(row.finished_at),
         "attempts": row.attempt,
         "segments": row.segments,
         "provider": row.provider,
@@ -239,12 +234,8 @@ def _item(row: Message) -> dict[str, Any]:
         "recurring_id": row.recurrence_id,
         "reference": row.reference,
         "metadata": row.extra,
-        "created_at": _text(row.created_at),
+        "created_at": time_text(row.created_at),
     }
-
-
-def _text(at: datetime | None) -> str | None:
-    return at.isoformat(timespec="milliseconds") if at else None
 
 
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")

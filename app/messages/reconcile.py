@@ -25,16 +25,6 @@ from app.messages.settling import standing
 from app.messages.states import Status
 from app.workspaces.models import Workspace
 
-SETTLED_REFUSALS = (
-    "permanent",
-    "opted_out",
-    "transient",
-    "throttled",
-    "unreachable",
-    "configuration",
-    "given_back",
-)
-"""Outcomes after which the provider cannot have the message."""
 TRIAL_PREFIX = "Sent from your Twilio trial account -"
 """What Twilio puts before each text of a trial account."""
 CLOCK_SLACK = timedelta(seconds=2)
@@ -121,7 +111,7 @@ def _begin_look(message_id: str) -> _Look | None:
             message.next_check_at = now + timedelta(seconds=5)
             return None
         tries = session.scalars(select(Attempt).where(Attempt.message_id == message.id).order_by(Attempt.number)).all()
-        doubtful = [attempt for attempt in tries if attempt.outcome not in SETTLED_REFUSALS]
+        doubtful = [attempt for attempt in tries if attempt.outcome not in decisions.SETTLED_REFUSALS]
         workspace = session.get_one(Workspace, message.workspace_id)
         since = min(attempt.started_at for attempt in doubtful or tries)
         return _Look(message, tries[-1], since, workspace.on_unknown == "hold")

@@ -1,7 +1,6 @@
 """What the message routes take and give: seed 001's fields and words, exactly."""
 
 import re
-from datetime import datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -18,8 +17,13 @@ from pydantic import (
 from pydantic_core.core_schema import ListSchema
 
 from app.api.body import ApiModel, about, example
+from app.api.fields import GivenTime as GivenTime
+from app.api.fields import Time as Time
+from app.api.fields import WorkspaceId as WorkspaceId
+from app.api.fields import parse_time as parse_time
+from app.api.fields import plain as plain
 from app.channels.segments import utf16_length
-from app.ids import JOB_ID, WORKSPACE_ID
+from app.ids import JOB_ID
 from app.messages import examples
 
 MAX_BODY = 1600
@@ -29,34 +33,6 @@ MAX_MEDIA = 10
 MAX_BULK = 1000
 
 ADDRESS_PATTERN = r"^(whatsapp:)?\+[1-9][0-9]{1,14}$"
-_TIME = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?([Zz]|[+-][0-9]{2}:?[0-5][0-9])?"
-)
-
-
-class GivenTime:
-    """A time as the caller wrote it, and the instant that it means."""
-
-    __slots__ = ("at", "text")
-
-    def __init__(self, text: str, at: datetime) -> None:
-        self.text = text
-        self.at = at
-
-
-def parse_time(value: Any) -> GivenTime:
-    """ISO 8601 with an offset. A naive time is refused: nobody can know which clock it was read from."""
-    if not isinstance(value, str) or len(value) > 40 or not _TIME.fullmatch(value):
-        raise ValueError("must be an ISO 8601 date and time such as 2026-05-11T16:00:00+10:00")
-    try:
-        at = datetime.fromisoformat(value.upper().replace(" ", "T"))
-    except ValueError:
-        raise ValueError("is not a date and time that exists") from None
-    if at.tzinfo is None:
-        raise ValueError("needs an offset from UTC, such as +10:00 or Z")
-    if not 1 < at.year < 9999:
-        raise ValueError("is not a year that we can plan for")
-    return GivenTime(value, at)
 
 
 def _number(value: Any) -> Any:
@@ -88,11 +64,6 @@ def _media(value: Any) -> Any:
     return urls
 
 
-WorkspaceId = Annotated[
-    str,
-    StringConstraints(pattern=f"^{WORKSPACE_ID.pattern}$"),
-    Field(description="The workspace. With an API key it must be the key's own.", examples=["ws_123"]),
-]
 JobId = Annotated[
     str,
     StringConstraints(pattern=f"^{JOB_ID.pattern}$"),
@@ -124,17 +95,6 @@ Minutes = Annotated[
     Field(gt=0, le=2 * 366 * 24 * 60, allow_inf_nan=False, description="Minutes from now; fractions are fine."),
     BeforeValidator(_number),
 ]
-Time = Annotated[
-    GivenTime,
-    BeforeValidator(parse_time),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "format": "date-time",
-            "description": "ISO 8601 with an offset from UTC; echoed as it was written. At most two years ahead.",
-        }
-    ),
-]
 _URL = {"type": "string", "format": "uri", "pattern": "^https?://", "maxLength": 2048}
 MediaUrl = Annotated[
     list[str],
@@ -155,6 +115,11 @@ Reference = Annotated[
 
 class _Arbitrary(ApiModel):
     model_config = ApiModel.model_config | {"arbitrary_types_allowed": True}
+
+
+def is_phone_address(value: str) -> bool:
+    """Whether an address has the form of a phone number, for SMS or for WhatsApp."""
+    return re.fullmatch(ADDRESS_PATTERN, value) is not None and not value.endswith("\n")
 
 
 class Content(_Arbitrary):
@@ -259,11 +224,6 @@ class Reschedule(_Arbitrary):
         if (self.scheduled_time is None) == (self.delay_minutes is None):
             raise about(("scheduledTime", "delayMinutes"), "give either scheduledTime or delayMinutes")
         return self
-
-
-def plain(payload: ApiModel) -> dict[str, Any]:
-    """A request as plain JSON values: what an idempotency key is compared by."""
-    return payload.model_dump(mode="json", by_alias=True, fallback=lambda value: getattr(value, "text", str(value)))
 
 
 # Answers

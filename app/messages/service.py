@@ -74,8 +74,6 @@ class Draft:
     reference: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     job_id: str | None = None
-    subject: str | None = None
-    """Of an email whose text is given."""
     channel: str | None = None
     """None is the address's; one that will not be sent may have none."""
     retry_policy: str = "default"
@@ -84,6 +82,8 @@ class Draft:
     skipped: Reason | None = None
     """Recorded only: why it will not be sent."""
     origin: Origin | None = None
+    subject: str | None = None
+    """Of an email."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from app.messages import decisions, statements, status
 from app.messages.claims import Claim
 from app.messages.models import Attempt, Message
 from app.messages.states import PROVIDER_RANK, Status
+from app.workspaces import preferences
 
 log = get_logger(__name__)
 
@@ -120,7 +121,7 @@ def _settle_failure(session: Session, claim: Claim, failure: Failure, now: datet
     problem = {"error_code": failure.code, "error_message": failure.message}
     if failure.kind is FailureKind.OPTED_OUT:
         contacts.suppress(session, [claim.workspace_id], claim.channel, claim.to_address, "provider")
-    match decisions.after_failure(failure, standing(claim), now):
+    match decisions.after_failure(failure, standing(claim, session), now):
         case decisions.Retry(at, counted, uncounted):
             row = _settle_row(
                 session,
@@ -153,12 +154,12 @@ def _settle_failure(session: Session, claim: Claim, failure: Failure, now: datet
     return []
 
 
-def standing(message: Message | Claim) -> decisions.Standing:
-    """What the decisions need to know of a message."""
+def standing(message: Message | Claim, session: Session | None = None) -> decisions.Standing:
+    """What the decisions need to know of a message. Whoever has a transaction open passes its ``session``."""
     return decisions.Standing(
         attempts_used=message.attempts_used,
         attempts_uncounted=message.attempts_uncounted,
-        retry_policy=message.retry_policy,
+        policy=preferences.retry_policy(message.workspace_id, message.retry_policy, session),
         due_at=message.due_at,
         valid_until=message.valid_until,
     )

@@ -20,7 +20,7 @@ from app.appointments.models import Appointment
 from app.channels.models import ProviderAccount
 from app.contacts import service as contacts
 from app.database import UtcDateTime, given_rows
-from app.messages.models import Attempt, DeliveryEvent, Message
+from app.messages.models import Attempt, Batch, DeliveryEvent, Message
 from app.messages.states import Status
 
 # Parameters have no column's name: SQLAlchemy would take them for values of an UPDATE.
@@ -111,6 +111,11 @@ def is_of_current_plan() -> ColumnElement[bool]:
     return or_(Message.appointment_id.is_(None), current)
 
 
+def is_of_cancelled_batch() -> ColumnElement[bool]:
+    """That a message belongs to a batch that was called off: one that was on its way then is not tried again."""
+    return exists(select(Batch.id).where(Batch.id == Message.batch_id, Batch.status == "cancelled"))
+
+
 def _claim(dialect: str) -> tuple[Any, Any, Update]:
     given = given_rows(dialect, {"id": String, "attempt_id": String})
     route = given_rows(dialect, {"channel": String, "account": String, "provider": String}, "routes")
@@ -139,6 +144,7 @@ def _claim(dialect: str) -> tuple[Any, Any, Update]:
             ~paused,
             ~twin_in_doubt,
             is_of_current_plan(),
+            ~is_of_cancelled_batch(),
         )
         .values(
             status=Status.SENDING,

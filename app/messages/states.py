@@ -56,6 +56,7 @@ class Reason(StrEnum):
     NO_ADDRESS = "no_address"
     ALREADY_MARKED = "already_marked"
     MISSING_FIELD = "missing_field"
+    TOO_LONG = "too_long"
     WHATSAPP_WINDOW = "whatsapp_window"
     CHANNEL_UNAVAILABLE = "channel_unavailable"
     CAP_REACHED = "cap_reached"

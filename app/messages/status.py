@@ -19,7 +19,7 @@ from app.database import insert_ignore, writing
 from app.extensions import settings
 from app.logs import get_logger
 from app.messages.decisions import next_pull
-from app.messages.models import Attempt, DeliveryEvent, Message
+from app.messages.models import ERASED, Attempt, DeliveryEvent, Message
 from app.messages.statements import sent_values
 from app.messages.states import ACCEPTED, PROVIDER_FINAL, PROVIDER_RANK, Status, from_provider, sources
 
@@ -57,7 +57,7 @@ def apply_report(report: Report) -> Message | None:
             "message_id": message.id if message else None,
             "status": report.status,
             "error_code": report.error_code,
-            "raw": report.raw,
+            "raw": {} if message and message.to_address == ERASED else report.raw,
             "received_at": now,
         }
         is_new = bool(insert_ignore(session, DeliveryEvent, [event], returning=DeliveryEvent.id))

@@ -18,7 +18,7 @@ from app.channels import accounts
 from app.channels.registry import providers
 from app.database import reading, writing
 from app.logs import get_logger
-from app.messages import fallback, pacing, recurring
+from app.messages import caps, fallback, pacing, recurring
 from app.messages.models import Attempt, Message
 from app.messages.states import Status
 
@@ -48,6 +48,7 @@ def sweep() -> None:
         fallback.take_next_channels,
         start_checks,
         start_probe,
+        caps.refund,
         idempotency.prune,
         *_seldom_due(clock.now()),
     )

@@ -87,7 +87,7 @@ def _draft(
         media_urls=payload.media_url,
         due_at=due_at,
         due_text=due_text,
-        valid_until=_valid_until(payload, due_at),
+        valid_until=valid_until(payload.valid_until, due_at),
         metadata=payload.metadata,
         job_id=job_id,
     )
@@ -97,12 +97,17 @@ def _accepted(kind: _Kind, stored: list[Stored]) -> Outcome:
     return Outcome(dump(kind.answer(stored[0])), lambda: service.announce(stored))
 
 
-def _valid_until(payload: Payload, due_at: datetime) -> datetime:
-    if payload.valid_until is None:
+def valid_until(given: schemas.GivenTime | None, due_at: datetime) -> datetime:
+    """The end of a message's validity.
+
+    Raises:
+        Invalid: it is not after the due time.
+    """
+    if given is None:
         return due_at + service.DEFAULT_VALIDITY
-    if payload.valid_until.at <= due_at:
+    if given.at <= due_at:
         raise invalid_field("validUntil", "must be after the time at which the message is due")
-    return payload.valid_until.at
+    return given.at
 
 
 def _sent(stored: Stored) -> schemas.Sent:

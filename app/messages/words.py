@@ -14,7 +14,7 @@ REASON: dict[str, str] = {
     Reason.RECURRENCE_PAUSED: "Its recurring message was paused.",
     Reason.RECURRENCE_CANCELLED: "Its recurring message was cancelled.",
     Reason.BATCH_CANCELLED: "The batch that it belongs to was called off.",
-    Reason.SUPERSEDED: "The appointment was changed, and this was planned for how it had been before.",
+    Reason.SUPERSEDED: "Something took its place: a newer plan of the appointment, or another reminder at that moment.",
     Reason.APPOINTMENT_CANCELLED: "The appointment was cancelled.",
     Reason.BOOKED_LATE: "When the appointment was booked, the time for this one had passed already.",
     Reason.AT_APPOINTMENT_TIME: "It would have come when the appointment begins.",
@@ -22,6 +22,7 @@ REASON: dict[str, str] = {
     Reason.NO_ADDRESS: "There is no number or address of this person for this channel.",
     Reason.ALREADY_MARKED: "Somebody else has marked this reminder as sent.",
     Reason.MISSING_FIELD: "Its text needs something that is not known.",
+    Reason.TOO_LONG: "Its text came out longer than its channel takes.",
     Reason.WHATSAPP_WINDOW: "WhatsApp takes free texts only within a day of the person's last message, "
     "and there is no approved template for this one.",
     Reason.CHANNEL_UNAVAILABLE: "This channel is not set up.",

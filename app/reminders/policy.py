@@ -24,7 +24,9 @@ RuleType = Literal["at_booking", "before", "every"]
 _OFFSET = re.compile(r"([0-9]{1,5})(m|h|d|w)")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
-_LONG_HOURS = re.compile(r"([0-9]+)(?:hrs?|hours?)")
+_SPELT = re.compile(r"([0-9]{1,6}) ?(m|mins?|minutes?|h|hrs?|hours?|d|days?|w|wks?|weeks?)", re.ASCII | re.IGNORECASE)
+_LARGER = {"m": (60, "h"), "d": (7, "w")}
+"""Units of which so many are exactly one of another. Not hours and days: a day has 23 or 25 of them twice a year."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +87,20 @@ def parse_offset(text: str, clock: Clock | None = None) -> Offset:
 
 
 def canonical_type(text: str) -> str:
-    """One form for what the seeds write in several: ``24hr`` is ``24h`` (resolution D2).
+    """One form for what the seeds write in several: ``24hr`` is ``24h`` and ``60m`` is ``1h`` (resolution D2).
 
-    Only hours have two spellings. ``1d`` stays apart from ``24h``: on a night when the clocks change they differ.
+    ``1d`` stays apart from ``24h``: in a night when the clocks change they are different instants. What is no length of
+    time (``weekly``) is its own form.
     """
-    match = _LONG_HOURS.fullmatch(text.strip().lower())
-    return f"{int(match[1])}h" if match else text.strip()
+    text = text.strip()
+    match = _SPELT.fullmatch(text)
+    if match is None:
+        return text
+    number, unit = int(match[1]), match[2][0].lower()
+    size, larger = _LARGER.get(unit, (0, ""))
+    if size and number and number % size == 0:
+        number, unit = number // size, larger
+    return f"{number}{unit}"
 
 
 def outside_name(reminder_type: str) -> str:
@@ -157,6 +167,8 @@ def _rule(value: Any, field: str) -> Rule:
     quiet = value.get("quietHours", kind != "at_booking")
     if not isinstance(quiet, bool):
         raise invalid_field(f"{field}.quietHours", "must be true or false")
+    if quiet and kind == "at_booking":
+        raise invalid_field(f"{field}.quietHours", "must be false: a confirmation answers what somebody has just done")
     template = value.get("template")
     if template is not None and not (isinstance(template, str) and _NAME.fullmatch(template)):
         raise invalid_field(f"{field}.template", "must be the name of a template: lower case letters, digits, - and _")
@@ -169,7 +181,8 @@ def _rule(value: Any, field: str) -> Rule:
         return Rule("at_booking", "confirmation", template or "confirmation", None, channels, quiet)
     offset = _offset(value.get(wanted), value.get("clock"), f"{field}.{wanted}", f"{field}.clock")
     if kind == "before":
-        return Rule("before", offset.text, template or offset.text, offset, channels, quiet)
+        name = canonical_type(offset.text)
+        return Rule("before", name, template or name, offset, channels, quiet)
     if offset.length < MIN_INTERVAL:
         raise invalid_field(f"{field}.interval", "must be at least 15m")
     return Rule("every", "every", template or "reminder", offset, channels, quiet)

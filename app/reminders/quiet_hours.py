@@ -29,11 +29,22 @@ class QuietHours:
         return local >= self.start or local < self.end
 
     def end_after(self, at: datetime, zone: ZoneInfo) -> datetime:
-        """The first instant after the quiet hours that an instant lies in."""
-        local = at.astimezone(zone)
-        day = local.date() if local.time() < self.end else local.date() + timedelta(days=1)
-        # An end that the clocks skip is read with the offset before the gap: an instant right after it.
-        end = datetime.combine(day, self.end, zone).astimezone(UTC)
-        while self.contain(end, zone):  # an end that the clocks show twice: the second one ends them
-            end += timedelta(minutes=15)
-        return end
+        """The next instant at which the clock shows ``end`` and it is not quiet; in UTC.
+
+        An end that the clocks leave out is read with the offset from before the gap (RFC 5545, 3.3.5): as far behind
+        the gap as it would have been in it. The days around are looked at because a zone can leave out a whole day
+        (Pacific/Apia, 30 December 2011).
+        """
+        day = at.astimezone(zone).date()
+        ends = (
+            datetime.combine(day + timedelta(days=days), self.end, zone).replace(fold=fold).astimezone(UTC)
+            for days in range(-1, 4)
+            for fold in (0, 1)
+        )
+        return min(end for end in ends if end > at and not self.contain(end, zone))
+
+    def hold(self, at: datetime, zone: ZoneInfo) -> datetime | None:
+        """When something may go out that is due at an instant: then, or at their end; None where it is skipped."""
+        if not self.contain(at, zone):
+            return at
+        return None if self.mode == "skip" else self.end_after(at, zone)

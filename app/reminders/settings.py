@@ -9,8 +9,11 @@ from dataclasses import dataclass, replace
 from datetime import time
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app import clock
+from app.database import insert_ignore
 from app.reminders.models import ReminderSettings
 from app.reminders.planner import Preferences
 from app.reminders.policy import PRESETS, Policy, parse_policy
@@ -32,27 +35,75 @@ class Settings:
 
 def load(session: Session, workspace_id: str) -> Settings:
     """A workspace's settings."""
-    return of_row(session.get(ReminderSettings, workspace_id) or defaults(workspace_id))
+    return of_row(stored(session, workspace_id))
 
 
 def defaults(workspace_id: str) -> ReminderSettings:
     """The settings of a workspace that has not chosen any: everything on, quiet from 21:00 to 08:00 (D12)."""
-    return ReminderSettings(
-        workspace_id=workspace_id,
-        send_confirmation=True,
-        send_24hr_reminder=True,
-        send_1hr_reminder=True,
-        sms_enabled=True,
-        email_enabled=True,
-        whatsapp_enabled=True,
-        policy=None,
-        event_policies={},
-        quiet_start="21:00",
-        quiet_end="08:00",
-        quiet_mode="shift",
-        late_booking="skip",
-        send_cancellation=True,
+    return ReminderSettings(workspace_id=workspace_id, **DEFAULTS)
+
+
+DEFAULTS: dict[str, Any] = {
+    "send_confirmation": True,
+    "send_24hr_reminder": True,
+    "send_1hr_reminder": True,
+    "sms_enabled": True,
+    "email_enabled": True,
+    "whatsapp_enabled": True,
+    "policy": None,
+    "event_policies": {},
+    "quiet_start": "21:00",
+    "quiet_end": "08:00",
+    "quiet_mode": "shift",
+    "late_booking": "skip",
+    "send_cancellation": True,
+}
+"""What a workspace can choose, by the column's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a change of settings has made of them, for whoever writes it down or plans anew by it."""
+
+    workspace_id: str
+    before: ReminderSettings
+    after: ReminderSettings
+
+    @property
+    def fields(self) -> dict[str, tuple[Any, Any]]:
+        """What is different, by column: as it was, and as it is."""
+        pairs = {name: (getattr(self.before, name), getattr(self.after, name)) for name in DEFAULTS}
+        return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def stored(session: Session, workspace_id: str) -> ReminderSettings:
+    """A workspace's settings as they are shown: its row, or the defaults, which have never been changed."""
+    return session.get(ReminderSettings, workspace_id) or defaults(workspace_id)
+
+
+def change(session: Session, workspace_id: str, values: Mapping[str, Any]) -> Change:
+    """Set some of a workspace's settings (checked, by the names of `DEFAULTS`); the others stay as they are.
+
+    The row is held until the transaction ends, so of two changes at once none is lost.
+    """
+    insert_ignore(
+        session,
+        ReminderSettings,
+        [{"workspace_id": workspace_id, "updated_at": clock.now(), **DEFAULTS}],
+        returning=ReminderSettings.workspace_id,
     )
+    row = session.scalars(
+        select(ReminderSettings)
+        .where(ReminderSettings.workspace_id == workspace_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).one()
+    before = ReminderSettings(workspace_id=workspace_id, **{name: getattr(row, name) for name in DEFAULTS})
+    for name, value in values.items():
+        setattr(row, name, value)
+    row.updated_at = clock.now()
+    session.flush()
+    return Change(workspace_id, before, row)
 
 
 def of_row(row: ReminderSettings) -> Settings:

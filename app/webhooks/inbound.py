@@ -1,4 +1,4 @@
-"""Inbound messages: opting out and in.
+"""Inbound messages: opting out and in, and answers to reminders.
 
 Twilio blocks a recipient who says STOP and confirms it to them; we keep a list of our own, because Twilio's does not
 reach messages that are still waiting here, other senders, or other providers. An inbound message concerns every
@@ -11,20 +11,26 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from app import clock, events, queue
+from app import clock, events
 from app.channels.phone import channel_of
 from app.contacts import service as contacts
 from app.database import insert_ignore, writing
 from app.extensions import settings
 from app.logs import get_logger
 from app.messages.models import InboundMessage
-from app.messages.service import cancel_pending_to
+from app.messages.opting_out import OptOut, opt_out
 from app.workspaces import service as workspaces
 
 # Twilio's standard keywords and the two of the FCC's 2025 rule (47 CFR 64.1200(a)(10)).
 STOP_WORDS = frozenset({"stop", "stopall", "unsubscribe", "cancel", "end", "quit", "revoke", "optout"})
 START_WORDS = frozenset({"start", "yes", "unstop"})
 HELP_WORDS = frozenset({"help", "info"})
+# What our reminders ask for. CANCEL, YES and their like are Twilio's keywords and stay so.
+REPLY_WORDS = {
+    "confirm": frozenset({"c", "confirm", "confirmed", "i confirm", "yes confirm", "yes i confirm"}),
+    "cancel": frozenset({"x", "cancel appointment", "cancel my appointment"}),
+}
+REPLIES = frozenset(REPLY_WORDS)
 # "STOP please" is no keyword for Twilio but is one for the law: any reasonable means counts. CANCEL, END and QUIT
 # begin too many harmless sentences ("Cancel my 3 pm") to be read that way.
 LOOSE_STOP_WORDS = frozenset({"stop", "stopall", "unsubscribe", "optout"})
@@ -48,8 +54,8 @@ class Inbound:
 
 
 def intent_of(body: str, opt_out_type: str | None = None) -> str | None:
-    """``stop``, ``start``, ``help`` or None. Twilio's Advanced Opt-Out knows the keywords of its account and comes
-    first.
+    """``stop``, ``start``, ``help``, ``confirm``, ``cancel`` or None. Twilio's Advanced Opt-Out comes first, since it
+    knows the keywords of its account; then the usual keywords, and last what answers a reminder.
     """
     if opt_out_type and opt_out_type.lower() in ("stop", "start", "help"):
         return opt_out_type.lower()
@@ -61,11 +67,14 @@ def intent_of(body: str, opt_out_type: str | None = None) -> str | None:
         for intent, known in (("stop", STOP_WORDS), ("start", START_WORDS), ("help", HELP_WORDS)):
             if word in known:
                 return intent
-    return "stop" if words[0] in LOOSE_STOP_WORDS else None
+    if words[0] in LOOSE_STOP_WORDS:
+        return "stop"
+    text = " ".join(words)
+    return next((intent for intent, known in REPLY_WORDS.items() if text in known), None)
 
 
 def receive(inbound: Inbound) -> None:
-    """Store an inbound message once, and act on STOP and START."""
+    """Store an inbound message once, and act on STOP and START. Who acts on the rest hears of it when it is stored."""
     intent = intent_of(inbound.body, inbound.opt_out_type)
     channel = channel_of(inbound.sender)
     row = {
@@ -79,31 +88,31 @@ def receive(inbound: Inbound) -> None:
         "raw": inbound.raw,
         "received_at": clock.now(),
     }
-    dropped: list[str] = []
     concerned: list[str] = []
+    opted_out: OptOut | None = None
     with writing() as session:
         new = insert_ignore(session, InboundMessage, [row], returning=InboundMessage.id)
         if not new:
             return  # a repeated callback
         if intent in ("stop", "start"):
-            concerned = _workspaces(session, inbound)
+            concerned = workspaces_of(session, inbound.recipient, inbound.messaging_service_sid)
         if intent == "stop":
-            contacts.suppress(session, concerned, channel, inbound.sender, "stop")
-            dropped = cancel_pending_to(session, concerned, channel, inbound.sender)
+            opted_out = opt_out(session, concerned, channel, inbound.sender, "stop")
         elif intent == "start":
             contacts.lift(session, concerned, channel, inbound.sender)
-    queue.remove(dropped)
     if intent:
-        log.info("inbound keyword", intent=intent, inbound_id=new[0], workspaces=concerned, cancelled=len(dropped))
-    if intent == "stop":
-        for workspace_id in concerned:
-            events.opted_out.send(workspace_id=workspace_id, channel=channel, address=inbound.sender)
+        cancelled = len(opted_out.dropped_jobs) if opted_out else 0
+        log.info("inbound keyword", intent=intent, inbound_id=new[0], workspaces=concerned, cancelled=cancelled)
+    if opted_out:
+        opted_out.announce()
+    events.inbound_received.send(inbound_id=new[0], intent=intent)
 
 
-def _workspaces(session: Session, inbound: Inbound) -> list[str]:
+def workspaces_of(session: Session, recipient: str, messaging_service_sid: str | None) -> list[str]:
+    """Every workspace that a message to one of our numbers concerns."""
     config = settings()
     shared = {config.twilio_from_number, config.twilio_messaging_service_sid} - {None}
-    if inbound.recipient in shared or inbound.messaging_service_sid in shared:
+    if recipient in shared or messaging_service_sid in shared:
         # The installation's own number serves every workspace.
         return workspaces.all_workspace_ids(session)
-    return workspaces.workspaces_sending_from(session, inbound.recipient)
+    return workspaces.workspaces_sending_from(session, recipient)

@@ -90,7 +90,7 @@ class Reply(ApiModel):
 
 
 class Received(ApiModel):
-    """How the answer was understood: stop, start, help or nothing special."""
+    """How the answer was understood: stop, start, help, confirm, cancel or nothing special."""
 
     model_config = ConfigDict(json_schema_extra=example({"intent": "stop"}))
 
@@ -152,7 +152,7 @@ def read_inbox(caller: Caller, payload: InboxQuery) -> Inbox:
     "/reply",
     body=Reply,
     answer=Received,
-    summary="Answer from the test phone (STOP, START …)",
+    summary="Answer from the test phone (STOP, START, C, X …)",
     tag=TAG,
     errors=(404,),
 )

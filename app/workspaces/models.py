@@ -99,13 +99,15 @@ class Usage(Base):
     """In millionths of the workspace's currency."""
     warned_at: Mapped[datetime | None]
     """When 80 % of a cap was passed."""
+    reached_at: Mapped[datetime | None]
+    """When a cap first kept a message back."""
 
 
 class AuditEntry(Base):
     """Who changed what. Append only."""
 
     __tablename__ = "audit_log"
-    __table_args__ = (Index("ix_audit_log_workspace", "workspace_id", "at", "id"),)
+    __table_args__ = (Index("ix_audit_log_workspace", "workspace_id", "id"),)
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
     workspace_id: Mapped[str | None] = mapped_column(ForeignKey("workspaces.id", ondelete="CASCADE"))

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from app import clock
 from app.database import insert_ignore, reading, writing
+from app.workspaces import audit
 from app.workspaces.models import ApiKey, Sender, Workspace
 
 KEY_PREFIX = "bh_"
@@ -37,19 +38,20 @@ def get_workspace(session: Session, workspace_id: str) -> Workspace | None:
     return session.get(Workspace, workspace_id)
 
 
-def create_key(workspace_id: str, name: str = "") -> str:
+def create_key(workspace_id: str, name: str = "", actor: str = audit.SYSTEM) -> str:
     """Make an API key for an existing or new workspace; the key itself is returned once and not stored."""
     key = KEY_PREFIX + secrets.token_urlsafe(32)
-    store_key(workspace_id, key, name)
+    store_key(workspace_id, key, name, actor)
     return key
 
 
-def store_key(workspace_id: str, key: str, name: str = "") -> None:
+def store_key(workspace_id: str, key: str, name: str = "", actor: str = audit.SYSTEM) -> None:
     """Make sure that a workspace and a given key of it exist; harmless when repeated."""
     with writing() as session:
         ensure_workspace(session, workspace_id)
         row = {"workspace_id": workspace_id, "name": name, "prefix": key[:8], "digest": digest(key)}
-        insert_ignore(session, ApiKey, [row], returning=ApiKey.id)
+        if insert_ignore(session, ApiKey, [row], returning=ApiKey.id):
+            audit.record(session, workspace_id, actor, "key.created", key[:8], after={"name": name})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class Key:
 
     id: str
     digest: bytes
+    prefix: str
     workspace_id: str
     timezone: str
     default_sender: str | None
@@ -72,8 +75,8 @@ def find_key(key: str) -> Key | None:
     """The valid key behind a bearer token; notes its use, at most once a minute."""
     now, hashed = clock.now(), digest(key)
     query = (
-        select(ApiKey.id, ApiKey.digest, ApiKey.workspace_id, Workspace.timezone, Workspace.default_sender)
-        .add_columns(ApiKey.last_used_at)
+        select(ApiKey.id, ApiKey.digest, ApiKey.prefix, ApiKey.workspace_id)
+        .add_columns(Workspace.timezone, Workspace.default_sender, ApiKey.last_used_at)
         .join(Workspace, Workspace.id == ApiKey.workspace_id)
         .where(ApiKey.digest == hashed, ApiKey.revoked_at.is_(None))
     )
@@ -102,16 +105,20 @@ def _note_use(key_id: str, now: datetime) -> None:
         session.execute(update(ApiKey).where(ApiKey.id == key_id, stale).values(last_used_at=now))
 
 
-def revoke_key(workspace_id: str, prefix: str) -> int:
+def revoke_key(workspace_id: str, prefix: str, actor: str = audit.SYSTEM) -> int:
     """Revoke the keys of a workspace that begin with a prefix; returns how many there were."""
     with writing() as session:
-        revoked = session.scalars(
-            update(ApiKey)
-            .where(ApiKey.workspace_id == workspace_id, ApiKey.prefix == prefix[:8], ApiKey.revoked_at.is_(None))
-            .values(revoked_at=clock.now())
-            .returning(ApiKey.id)
+        revoked = list(
+            session.scalars(
+                update(ApiKey)
+                .where(ApiKey.workspace_id == workspace_id, ApiKey.prefix == prefix[:8], ApiKey.revoked_at.is_(None))
+                .values(revoked_at=clock.now())
+                .returning(ApiKey.id)
+            )
         )
-        return len(list(revoked))
+        for _ in revoked:
+            audit.record(session, workspace_id, actor, "key.revoked", prefix[:8])
+        return len(revoked)
 
 
 def add_sender(session: Session, workspace_id: str, channel: str, address: str, rate: int | None = None) -> None:

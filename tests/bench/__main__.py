@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
-from tests.bench import accept, horizon, plans, recovery, sending
+from tests.bench import accept, horizon, plans, recovery, sending, tracker
 from tests.bench.provider import BenchProvider, bench_provider
 from tests.bench.report import Figure, at_most, beside, machine, ratio, table
 from tests.bench.sending import Run
@@ -184,6 +184,28 @@ def planning(_provider: BenchProvider, runs: int) -> list[Figure]:
     ]
 
 
+def ledger(_provider: BenchProvider, runs: int) -> list[Figure]:
+    """A mark in the reminder ledger, empty and beside a million others."""
+    figures = []
+    for database in ("postgresql", "sqlite"):
+        rounds = tracker.measure(database, runs, MILLION)
+        empty, full = ([getattr(one, name) for one in rounds] for name in ("empty", "full"))
+        times = ratio(full, empty)
+        figures += [
+            Figure(
+                f"mark a reminder beside {MILLION:,} others, {database}, of that in an empty ledger",
+                f"{median(full):.2f} ms ({median(empty):.2f} empty)",
+                "",
+                f"{times:.2f}x",
+                "≤ 2x",
+                times <= 2,
+            ),
+            at_most("… one that was marked already", [one.doublet for one in rounds], 5, "ms"),
+            at_most("… whether it was sent", [one.look for one in rounds], 5, "ms"),
+        ]
+    return figures
+
+
 def _rates(runs: Sequence[Run]) -> list[float]:
     return [run.rate for run in runs]
 
@@ -202,6 +224,7 @@ PARTS: dict[str, Part] = {
     "growth": growth,
     "recovery": losses,
     "plans": planning,
+    "tracker": ledger,
 }
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,6 +25,7 @@ from tests import stores
 
 ROOT = Path(__file__).resolve().parents[2]
 TICK = os.sysconf("SC_CLK_TCK")
+_NUMBERS = count()
 
 
 @dataclass
@@ -75,7 +77,7 @@ def stack(database: str = "postgresql", **environment: str) -> Iterator[Stack]:
         redis_url = resources.enter_context(stores.redis_server(folder))
         url = f"sqlite:///{folder}/bellhop.db"
         if database == "postgresql":
-            url = resources.enter_context(stores.postgres_database(f"bellhop_bench_{os.getpid()}"))
+            url = resources.enter_context(stores.postgres_database(f"bellhop_bench_{os.getpid()}_{next(_NUMBERS)}"))
         base = {
             "PATH": os.environ["PATH"],
             "HOME": str(folder),

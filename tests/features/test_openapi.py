@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import timedelta
 from html.parser import HTMLParser
 from typing import Any
 
@@ -13,7 +14,9 @@ from werkzeug.test import Client, TestResponse
 
 from app import clock
 from app.api.endpoint import ENDPOINTS, PLAIN_ROUTES
-from tests.world import World
+from app.api.openapi import openapi_path
+from tests.people import add
+from tests.world import PERSON, Tenant, World
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -79,12 +82,12 @@ def test_operations_have_names_of_their_own_and_say_what_they_do(document: dict[
 
 
 def test_creating_routes_take_an_idempotency_key_and_every_write_a_dry_run(document: dict[str, Any]) -> None:
-    creating = {one.path for one in ENDPOINTS if one.creates}
+    creating = {(one.method, openapi_path(one.path)) for one in ENDPOINTS if one.creates}
     for (method, path), operation in operations(document).items():
         headers = {one["$ref"].rpartition("/")[2] for one in operation.get("parameters", ()) if "$ref" in one}
-        writes = method == "POST" and path.startswith("/api/")
+        writes = method != "GET" and path.startswith("/api/")
         assert headers == {
-            *(["Idempotency-Key"] if path in creating else []),
+            *(["Idempotency-Key"] if (method, path) in creating else []),
             *(["X-Dry-Run"] if writes else []),
         }
 
@@ -161,29 +164,41 @@ def check(document: dict[str, Any], response: TestResponse, path: str, method: s
 
 @pytest.mark.parametrize("route", [one for one in ENDPOINTS if one.body is not None], ids=lambda one: one.name)
 def test_every_example_of_a_request_is_accepted(world: World, document: dict[str, Any], route: Any) -> None:
-    tenant = world.tenant("ws_123")
-    example = document["paths"][route.path]["post"]["requestBody"]["content"]["application/json"]["example"]
-    if "jobId" in example:
-        example["jobId"] = tenant.delay(5)
-
-    response = tenant.post(route.path, example)
+    response = ask_the_example(world, document, route)
 
     assert response.status_code == route.status, response.text
-    check(document, response, route.path)
+    check(document, response, openapi_path(route.path), route.method)
 
 
 @pytest.mark.parametrize("route", [one for one in ENDPOINTS if one.body is not None], ids=lambda one: one.name)
 def test_every_answer_to_a_dry_run_is_described(world: World, document: dict[str, Any], route: Any) -> None:
-    tenant = world.tenant("ws_123")
-    example = document["paths"][route.path]["post"]["requestBody"]["content"]["application/json"]["example"]
+    response = ask_the_example(world, document, route, X_Dry_Run="true")
+
+    assert response.status_code == 200, response.text
+    assert (response.json if route.bare else response.json["data"])["dryRun"] is True
+    check(document, response, openapi_path(route.path), route.method)
+
+
+def ask_the_example(world: World, document: dict[str, Any], route: Any, **headers: str) -> TestResponse:
+    """Send a route's example in a world where the things that it names are there."""
+    operation = document["paths"][openapi_path(route.path)][route.method.lower()]
+    example = operation["requestBody"]["content"]["application/json"]["example"]
+    tenant = world.tenant(example.get("workspaceId", "ws_123"))
     if "jobId" in example:
         example["jobId"] = tenant.delay(5)
+    made = make_what_is_named(tenant)
+    path = PARAMETER.sub(lambda found: made[found[1]], route.path)
+    return tenant.ask(route.method, path, example, **headers)
 
-    response = tenant.post(route.path, example, X_Dry_Run="true")
 
-    assert response.status_code == 200
-    assert response.json["data"]["dryRun"] is True
-    check(document, response, route.path)
+def make_what_is_named(tenant: Tenant) -> dict[str, str]:
+    """One thing of each kind, as the examples name it; by the name of the path parameter."""
+    start = (clock.now() + timedelta(days=100)).isoformat()
+    body = {"appointmentId": "made", "contactId": "uuid-456", "phone": PERSON, "appointmentDateTime": start}
+    response = tenant.post("/api/appointments", body)
+    assert response.status_code == 201, response.text
+    person = add(tenant, phone="+15550000001", tags=["autumn"])["contactId"]
+    return {"appointment_id": "made", "booking_id": "made", "kind": "24h", "channel": "sms", "contact_id": person}
 
 
 def test_every_example_of_an_answer_has_the_form_that_it_illustrates(document: dict[str, Any]) -> None:

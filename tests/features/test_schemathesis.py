@@ -14,7 +14,9 @@ from app.api.endpoint import ENDPOINTS
 from app.api.openapi import build
 from app.database import writing
 from app.messages.models import Message
-from tests.world import Tenant, World
+from tests.answers import data_of
+from tests.people import CONTACTS, add
+from tests.world import PERSON, Tenant, World
 
 WORD = re.compile(r"[A-Za-z0-9_-]{1,64}")
 YEAR = re.compile(r"^[0-9]{4}(?=-)")
@@ -62,7 +64,19 @@ def tenant(world: World) -> Tenant:
     rule = tenant.text(cron="0 9 1 * *", timezone="Europe/Berlin")
     recurring_id = tenant.post("/api/trigger/schedule-recurring", rule).json["data"]["recurringId"]
     current.app = world.app
-    current.ids = {"workspaceId": "ws_123", "jobId": "job_xyz", "messageId": "job_xyz", "recurringId": recurring_id}
+    person = add(tenant, contactId="client_7", phone=PERSON)["contactId"]
+    consent = data_of(tenant.post(f"{CONTACTS}/{person}/consents", {"kind": "marketing", "source": "form"}), 201)
+    many = {"category": "informational", "body": "Hi", "segment": {"all": True}, "delayMinutes": 60}
+    batch_id = data_of(tenant.post("/api/batches", many), 202)["batchId"]
+    current.ids = {
+        "batchId": batch_id,
+        "contactId": person,
+        "consentId": consent["consentId"],
+        "workspaceId": "ws_123",
+        "jobId": "job_xyz",
+        "messageId": "job_xyz",
+        "recurringId": recurring_id,
+    }
     return tenant
 
 

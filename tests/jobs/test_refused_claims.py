@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from app import clock
-from app.messages import claims, delivery, service
+from app.messages import claims, delivery, service, unsent
 from tests.jobs.support import lose_quietly
 from tests.world import World
 
@@ -56,14 +56,15 @@ def test_whoever_moves_a_message_while_its_claim_is_refused_has_the_last_word(
     if why == "its validity is over":
         world.clock.set(message.valid_until + timedelta(seconds=1))
     due_at = world.clock.now() + timedelta(days=1)
-    refuse = claims._as_it_was
+    refuse = claims.as_it_was
 
     def moved_before(message: object) -> object:
         service.reschedule("ws_salon", job_id, due_at, due_at.isoformat(), timedelta(0))
         return refuse(message)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patched:
-        patched.setattr(claims, "_as_it_was", moved_before)
+        patched.setattr(claims, "as_it_was", moved_before)
+        patched.setattr(unsent, "as_it_was", moved_before)
         assert claims.claim([message.id]) == []
     after = world.message(job_id)
     assert (after.status, after.scheduled_at, after.revision) == ("scheduled", due_at, 1)

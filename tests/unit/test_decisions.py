@@ -20,6 +20,7 @@ from app.messages.decisions import (
     next_pull,
 )
 from app.messages.states import Reason
+from app.retry import POLICIES
 
 NOW = datetime(2026, 5, 11, 12, 0, tzinfo=UTC)
 
@@ -32,7 +33,7 @@ def standing(
     used: int = 0, uncounted: int = 0, policy: str = "default", late_s: float = 0, valid_s: float = 14_400
 ) -> Standing:
     """A message that became due ``late_s`` ago and is of use for ``valid_s`` more."""
-    return Standing(used, uncounted, policy, NOW - seconds(late_s), NOW + seconds(valid_s))
+    return Standing(used, uncounted, POLICIES[policy], NOW - seconds(late_s), NOW + seconds(valid_s))
 
 
 def decide(kind: FailureKind, where: Standing, retry_after_s: float | None = None, min_delay_s: float = 0) -> Decision:

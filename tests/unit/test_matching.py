@@ -56,7 +56,7 @@ def test_what_waits_moves_with_its_time() -> None:
 
 
 def test_what_waits_for_the_same_time_and_address_stays() -> None:
-    assert compare([existing()], [planned()]).kept == [existing()]
+    assert compare([existing()], [planned()]).waiting == [(existing(), planned())]
 
 
 def test_a_new_number_moves_what_waits() -> None:
@@ -127,7 +127,12 @@ PLANS = st.lists(
 @given(rows=ROWS, plan=PLANS)
 def test_every_reminder_of_either_plan_is_dealt_with_once(rows: list[Existing], plan: list[Planned]) -> None:
     changes = compare(rows, plan)
-    dealt = [*changes.kept, *(row for row, _ in changes.moved), *(row for row, _ in changes.dropped)]
+    dealt = [
+        *changes.kept,
+        *(row for row, _ in changes.waiting),
+        *(row for row, _ in changes.moved),
+        *(row for row, _ in changes.dropped),
+    ]
     dealt += [*changes.sent, *changes.fenced]
     dealt += [row for row in changes.replaced if row not in changes.sent and row not in changes.fenced]
     assert sorted(row.reminder_type for row in dealt) == sorted(row.reminder_type for row in rows)

@@ -8,7 +8,7 @@ import pytest
 from admin import times, words
 from app.channels.base import FailureKind
 from app.channels.models import ProviderAccount
-from app.messages.reconcile import SETTLED_REFUSALS
+from app.messages.decisions import SETTLED_REFUSALS
 from app.messages.states import PROVIDER_RANK, Reason, Status
 from app.messages.words import REASON
 

@@ -80,6 +80,8 @@ COLUMNS = {
     "fallback": "VARCHAR(48)",
     "batch_id": "VARCHAR(32) CONSTRAINT fk_messages_batch_id REFERENCES batches (id)",
     "counted_on": "VARCHAR(10)",
+    "counted_segments": "INTEGER",
+    "counted_spend": "BIGINT",
 }
 INDEXES = {
     "ix_messages_appointment": (["appointment_id"], "appointment_id IS NOT NULL"),
@@ -90,6 +92,7 @@ INDEXES = {
         "fallback IS NOT NULL AND (status IN ('failed', 'undelivered')"
         " OR (status = 'skipped' AND reason IN ('channel_unavailable', 'whatsapp_window')))",
     ),
+    "ix_messages_refund": (["id"], "counted_on IS NOT NULL AND status IN ('failed', 'skipped', 'cancelled')"),
 }
 TABLES = (
     "consents",
@@ -145,13 +148,14 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_log")),
     )
-    op.create_index("ix_audit_log_workspace", "audit_log", ["workspace_id", "at", "id"], unique=False)
+    op.create_index("ix_audit_log_workspace", "audit_log", ["workspace_id", "id"], unique=False)
     op.create_table(
         "batches",
         sa.Column("id", sa.String(length=32), nullable=False),
         sa.Column("workspace_id", sa.String(length=64), nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("channel", sa.String(length=16), nullable=False),
+        sa.Column("category", sa.String(length=16), nullable=False),
         sa.Column("template_id", sa.String(length=32), nullable=True),
         sa.Column("segment", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
         sa.Column("status", sa.String(length=16), nullable=False),
@@ -164,20 +168,21 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_batches")),
     )
-    op.create_index("ix_batches_workspace", "batches", ["workspace_id", "created_at"], unique=False)
+    op.create_index("ix_batches_workspace", "batches", ["workspace_id", "id"], unique=False)
     op.create_table(
         "contacts",
         sa.Column("id", sa.String(length=32), nullable=False),
         sa.Column("workspace_id", sa.String(length=64), nullable=False),
         sa.Column("public_id", sa.String(length=128), nullable=False),
-        sa.Column("first_name", sa.String(length=100), nullable=False),
-        sa.Column("last_name", sa.String(length=100), nullable=False),
+        sa.Column("first_name", sa.String(length=200), nullable=False),
+        sa.Column("last_name", sa.String(length=200), nullable=False),
         sa.Column("phone", sa.String(length=64), nullable=True),
         sa.Column("email", sa.String(length=254), nullable=True),
         sa.Column("timezone", sa.String(length=64), nullable=True),
         sa.Column("tags", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
         sa.Column("fields", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
         sa.Column("notes", sa.Text(), nullable=False),
+        sa.Column("erased_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
@@ -189,6 +194,7 @@ def upgrade() -> None:
     op.create_index("ix_contacts_email", "contacts", ["workspace_id", "email"], unique=True)
     op.create_index("ix_contacts_name", "contacts", ["workspace_id", "last_name", "first_name", "id"], unique=False)
     op.create_index("ix_contacts_phone", "contacts", ["workspace_id", "phone"], unique=True)
+    op.create_index("ix_contacts_workspace", "contacts", ["workspace_id", "id"], unique=False)
     op.create_table(
         "message_templates",
         sa.Column("id", sa.String(length=32), nullable=False),
@@ -244,6 +250,7 @@ def upgrade() -> None:
         sa.Column("segments", sa.Integer(), nullable=False),
         sa.Column("spend", sa.BigInteger(), nullable=False),
         sa.Column("warned_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("reached_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
             ["workspace_id"], ["workspaces.id"], name=op.f("fk_usage_workspace_id"), ondelete="CASCADE"
         ),
@@ -283,6 +290,15 @@ def upgrade() -> None:
         sa.UniqueConstraint("workspace_id", "public_id", name=op.f("uq_appointments_workspace_id_public_id")),
     )
     op.create_index("ix_appointments_contact", "appointments", ["contact_id", "starts_at"], unique=False)
+    op.create_index(
+        "ix_appointments_form",
+        "appointments",
+        ["workspace_id", "created_at"],
+        unique=False,
+        postgresql_where=sa.text("source = 'form'"),
+        sqlite_where=sa.text("source = 'form'"),
+    )
+    op.create_index("ix_appointments_phone", "appointments", ["phone", "starts_at"], unique=False)
     op.create_index("ix_appointments_start", "appointments", ["starts_at", "status"], unique=False)
     op.create_index("ix_appointments_workspace", "appointments", ["workspace_id", "starts_at", "id"], unique=False)
     op.create_table(
@@ -327,6 +343,16 @@ def upgrade() -> None:
         op.create_index(name, "messages", columns, unique=False, postgresql_where=where, sqlite_where=where)
     op.add_column("sandbox_messages", sa.Column("channel", sa.String(length=16), nullable=False, server_default="sms"))
     op.add_column("sandbox_messages", sa.Column("subject", sa.Text(), nullable=True))
+    op.add_column("inbound_messages", sa.Column("handled_at", sa.DateTime(timezone=True), nullable=True))
+    replies = sa.text("handled_at IS NULL AND intent IN ('confirm', 'cancel')")
+    op.create_index(
+        "ix_inbound_messages_waiting",
+        "inbound_messages",
+        ["received_at"],
+        unique=False,
+        postgresql_where=replies,
+        sqlite_where=replies,
+    )
     op.execute(OLD_TABLE)
     op.execute(REMINDERS.format(now=NOW[dialect]))
 
@@ -335,6 +361,8 @@ def downgrade() -> None:
     """Addresses keep their new length: an email address would not fit into the old one."""
     op.execute("DROP VIEW appointment_reminders")
     op.execute("DROP VIEW scheduled_sms_jobs")
+    op.drop_index("ix_inbound_messages_waiting", table_name="inbound_messages")
+    op.drop_column("inbound_messages", "handled_at")
     op.drop_column("sandbox_messages", "subject")
     op.drop_column("sandbox_messages", "channel")
     for name in INDEXES:

@@ -1,0 +1,1 @@
+"""The routes about a workspace itself."""
