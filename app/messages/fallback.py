@@ -93,8 +93,9 @@ def _is_worth_it(session: Session, failed: Message, now: datetime) -> bool:
 def _addresses(failed: Message, appointment: Appointment | None, contact: Contact | None) -> dict[str, str]:
     """Where the person can be reached, by channel that is set up; what was booked comes first."""
     phone = (appointment and appointment.phone) or (contact and contact.phone)
-    if not phone and failed.channel in ("sms", "whatsapp"):
-        phone = failed.to_address.removeprefix(WHATSAPP)
+    if not phone and failed.contact_id is None:
+        number = failed.to_address.removeprefix(WHATSAPP)
+        phone = number if number.startswith("+") else None
     email = (appointment and appointment.email) or (contact and contact.email)
     known = {"sms": phone, "whatsapp": f"{WHATSAPP}{phone}" if phone else None, "email": email}
     return {channel: address for channel, address in known.items() if address and channel in available_channels()}

@@ -96,7 +96,7 @@ def render_due(message_ids: Sequence[str]) -> list[str]:
         "given": json.dumps([{"id": message_id} for message_id in with_template]),
         "now": now,
         "window_start": now - WHATSAPP_WINDOW,
-        "no_window": settings().sms_provider != "twilio",
+        "no_window": settings().provider_of("whatsapp") != "twilio",
     }
     with reading() as session:
         due = [Due(*row) for row in session.execute(_find(session.get_bind().dialect.name), values)]

@@ -8,12 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from app import events, queue
 from app.channels import resend, sendgrid
 from app.contacts import service as contacts
 from app.database import writing
 from app.messages.models import Message
-from app.messages.service import cancel_pending_to
+from app.messages.opting_out import opt_out
 from app.messages.status import Report, apply_report
 
 Wish = Literal["provider", "stop", "start"]
@@ -43,15 +42,12 @@ def take(email: EmailReport) -> None:
 
 
 def _heed(message: Message, wish: Wish) -> None:
-    channel, address, workspace_ids = message.channel, message.to_address, [message.workspace_id]
     with writing() as session:
         if wish == "start":
-            contacts.lift(session, workspace_ids, channel, address)
+            contacts.lift(session, [message.workspace_id], message.channel, message.to_address)
             return
-        contacts.suppress(session, workspace_ids, channel, address, wish)
-        dropped = cancel_pending_to(session, workspace_ids, channel, address)
-    queue.remove(dropped)
-    events.opted_out.send(workspace_id=message.workspace_id, channel=channel, address=address)
+        opted = opt_out(session, [message.workspace_id], message.channel, message.to_address, wish)
+    opted.announce()
 
 
 def from_resend(event: Any, event_id: str) -> EmailReport | None:

@@ -8,7 +8,6 @@ import pytest
 from sqlalchemy import select, update
 
 from app import events
-from app.channels.registry import provider
 from app.database import reading, writing
 from app.messages import caps, claims, sweep
 from app.messages.models import Message
@@ -77,7 +76,7 @@ def test_who_is_due_first_goes_first(world: World) -> None:
     ids = [world.message(job).id for job in jobs]
     world.clock.advance(minutes=6)
 
-    claimed = claims.claim(ids, provider())
+    claimed = claims.claim(ids)
 
     assert {claim.id for claim in claimed} == {ids[3], ids[4]}
 
@@ -86,7 +85,7 @@ def test_long_texts_count_for_what_they_are(world: World) -> None:
     choose(world, caps={"dailySegments": 3})
     jobs = [world.salon.delay(minutes, body=LONG) for minutes in (1, 2)]
     world.clock.advance(minutes=3)
-    assert len(claims.claim([world.message(job).id for job in jobs], provider())) == 1
+    assert len(claims.claim([world.message(job).id for job in jobs])) == 1
     assert used(world) == (2, 2)
 
 
@@ -228,7 +227,7 @@ def test_many_at_once_never_pass_the_cap(world: World) -> None:
     ids = [world.message(world.salon.send(body=f"Text {number}")).id for number in range(24)]
     chunks = [ids[start::4] for start in range(4)]
 
-    claimed = together(world.app, [lambda chunk=chunk: len(claims.claim(chunk, provider())) for chunk in chunks])
+    claimed = together(world.app, [lambda chunk=chunk: len(claims.claim(chunk)) for chunk in chunks])
 
     assert sum(claimed) == 7
     assert used(world) == (7, 7)
@@ -239,7 +238,7 @@ def test_the_same_messages_in_two_workers_are_counted_once(world: World) -> None
     choose(world, caps={"dailySegments": 100})
     ids = [world.message(world.salon.send(body=f"Text {number}")).id for number in range(10)]
 
-    claimed = together(world.app, [lambda: len(claims.claim(ids, provider())) for _ in range(3)])
+    claimed = together(world.app, [lambda: len(claims.claim(ids)) for _ in range(3)])
 
     assert sum(claimed) == 10
     assert used(world) == (10, 10)
@@ -253,7 +252,7 @@ def test_refunds_and_claims_at_once_keep_the_books_balanced(world: World) -> Non
     now = world.clock.now()
 
     refunds = [lambda: caps.refund(now)] * 2
-    together(world.app, [*refunds, *(lambda ids=ids[at::2]: claims.claim(ids, provider()) for at in range(2))])
+    together(world.app, [*refunds, *(lambda ids=ids[at::2]: claims.claim(ids) for at in range(2))])
 
     assert used(world) == (10, 10)
 
@@ -308,7 +307,7 @@ def test_who_is_too_early_or_over_is_dealt_with_as_ever(world: World) -> None:
         past = world.clock.now() - timedelta(seconds=1)
         session.execute(update(Message).where(Message.job_id == over).values(scheduled_at=past, valid_until=past))
 
-    assert claims.claim(ids, provider()) == []
+    assert claims.claim(ids) == []
 
     assert ends(world, [early, over]) == [("scheduled", None), ("skipped", "expired")]
     assert used(world) == (0, 0)
