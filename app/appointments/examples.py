@@ -146,6 +146,8 @@ TIMELINE: dict[str, Any] = {
             "willBeSent": True,
             "reason": None,
             "because": None,
+            "subject": None,
+            "text": None,
             "steps": [
                 {"step": "rule", "text": "24h before the appointment begins.", "at": "2025-12-15T10:00:00+00:00"},
                 {"step": "offset", "text": "Counted in time that has passed.", "at": "2025-12-14T10:00:00+00:00"},

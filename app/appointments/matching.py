@@ -11,6 +11,9 @@ from datetime import datetime
 from app.messages.states import ACCEPTED, IN_FLIGHT, Reason, Status
 from app.reminders.planner import Planned
 
+VIA = "-via-"
+"""In the job id of a reminder that takes the next channel (``app.messages.fallback``)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Existing:
@@ -37,6 +40,11 @@ class Existing:
         """Whether a plan wants it as it is."""
         wanted = planned.due_at, planned.valid_until, planned.kind, fallback_text(planned), sender
         return (self.due_at, self.valid_until, self.kind, self.fallback, self.sender) == wanted
+
+    @property
+    def is_under_way(self) -> bool:
+        """On its way, or waiting to go out on the next channel after a failure: no rule will make it again."""
+        return self.status in IN_FLIGHT or (self.status is Status.SCHEDULED and VIA in self.job_id)
 
     def lasting_as(self, planned: Planned) -> Planned:
         """What is planned, of use for as long as this one."""

@@ -244,10 +244,18 @@ def compare(
     """What a new plan would do to an appointment's reminders (`rows_of`); nothing is written."""
     current = [row for row in rows if row.plan_revision == appointment.revision and row.reminder_type != CANCELLATION]
     planned = planner.plan(appointment, contact, now, marked)
+    under_way: list[Existing] = []
     if only_ahead:
         planned = still_ahead(current, planned, now)
+        # What the rules of before have begun, is finished.
+        under_way = [row for row in current if row.is_under_way]
+        begun = {(row.reminder_type, row.channel) for row in under_way}
+        current = [row for row in current if not row.is_under_way]
+        planned = [one for one in planned if (one.reminder_type, one.channel) not in begun]
     once = confirmations(planner.policy_of(appointment))
-    return match(current, planned, planner.addresses(appointment), planner.senders(appointment), once, now)
+    changes = match(current, planned, planner.addresses(appointment), planner.senders(appointment), once, now)
+    changes.kept += under_way
+    return changes
 
 
 def _apply(

@@ -19,6 +19,7 @@ from app.database import reading
 from app.messages.schemas import WorkspaceId
 from app.reminders import examples, settings
 from app.reminders.schemas import NewSettings, SettingsView, SomeSettings
+from app.workspaces import audit
 from app.workspaces.service import ensure_workspace
 
 blueprint = Blueprint("reminder_settings", __name__, url_prefix="/api")
@@ -103,9 +104,10 @@ def _change(caller: Caller, payload: NewSettings, values: dict[str, Any]) -> Cha
 
     def transaction(session: Session) -> dict[str, Any]:
         ensure_workspace(session, workspace_id)
-        # Whoever writes changes down does so here: the change tells before and after.
         change = settings.change(session, workspace_id, values)
-        return dump(SettingsView.of(change.after))
+        before, after = (dump(SettingsView.of(one)) for one in (change.before, change.after))
+        audit.record(session, workspace_id, caller.actor, "reminder_settings.changed", workspace_id, before, after)
+        return after
 
     shown, affected = replanning.apply(workspace_id, transaction, keep=not dry_run.requested())
     return ChangedSettings.model_validate(shown | {"affected": AffectedView(**asdict(affected))})

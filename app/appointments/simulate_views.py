@@ -1,11 +1,13 @@
 """POST /api/simulate: the whole timeline of an appointment, before there is one."""
 
 from datetime import datetime
+from itertools import zip_longest
 from typing import Literal
 from zoneinfo import ZoneInfo
 
 from flask import Blueprint
 from pydantic import AliasChoices, ConfigDict, Field, model_validator
+from sqlalchemy.orm import Session
 
 from app import clock
 from app.api.auth import Caller
@@ -17,6 +19,7 @@ from app.appointments.simulation import MAX_SKEW, Line, Simulation, Wish
 from app.contacts.schemas import Email, Phone
 from app.database import write
 from app.errors import invalid_field
+from app.message_templates.service import Composed
 from app.messages.schemas import Time, WorkspaceId
 from app.messages.words import REASON, when
 from app.reminders.policy import PRESETS, outside_name, parse_policy
@@ -51,6 +54,10 @@ class Simulate(ApiModel):
     booked_at: Time | None = Field(None, description="Default: `now`, or when the existing appointment was booked.")
     timezone: schemas.Zone | None = Field(None, description="Where it takes place. Default: the workspace's zone.")
     event_type: schemas.ShortName | None = None
+    event_name: schemas.Name | None = None
+    service: schemas.Name | None = None
+    staff: schemas.Name | None = None
+    render: bool = Field(False, description="Whether to write out what each reminder would say.")
     policy: GivenPolicy = Field(None, description="A preset's name, or rules of its own.")
     settings: SettingsFields | None = Field(None, description="Reminder settings to try out, over those in force.")
     contact: PersonDraft | None = Field(
@@ -90,6 +97,8 @@ class LineView(ApiModel):
     will_be_sent: bool
     reason: str | None
     because: str | None
+    subject: str | None = Field(description="Of an email; with `render`.")
+    text: str | None = Field(description="What it would say; with `render`.")
     steps: list[StepView]
 
 
@@ -137,9 +146,14 @@ def simulate_appointment(caller: Caller, payload: Simulate) -> Timeline:
     now, wish = clock.now(), _wish(payload, clock.now())
     if abs(wish.now - now) > MAX_SKEW:
         raise invalid_field("now" if payload.now else "bookedAt", "is more than 50 years away")
+
     # In a transaction that is rolled back, because the choice of a sender may add one to the sandbox.
-    result = write(lambda session: simulation.simulate(session, workspace_id, wish), keep=False)
-    return _view(result, wish, payload)
+    def work(session: Session) -> tuple[Simulation, list[Composed]]:
+        result = simulation.simulate(session, workspace_id, wish)
+        return result, simulation.texts(session, workspace_id, result) if payload.render else []
+
+    result, texts = write(work, keep=False)
+    return _view(result, texts, wish, payload)
 
 
 def _wish(payload: Simulate, now: datetime) -> Wish:
@@ -152,6 +166,9 @@ def _wish(payload: Simulate, now: datetime) -> Wish:
         booked_at=booked_at,
         timezone=payload.timezone,
         event_type=payload.event_type,
+        event_name=payload.event_name,
+        service=payload.service,
+        staff=payload.staff,
         policy=policy if policy is None or policy in list(PRESETS) else parse_policy(policy),
         settings=payload.settings.checked(payload.settings.model_fields_set, "settings.") if payload.settings else {},
         contact_id=payload.contact_id,
@@ -161,7 +178,7 @@ def _wish(payload: Simulate, now: datetime) -> Wish:
     )
 
 
-def _view(result: Simulation, wish: Wish, payload: Simulate) -> Timeline:
+def _view(result: Simulation, texts: list[Composed], wish: Wish, payload: Simulate) -> Timeline:
     starts_at, zones = result.appointment.starts_at, (result.event_zone, result.recipient_zone)
     sent = sum(line.reason is None for line in result.lines)
     return Timeline(
@@ -174,12 +191,12 @@ def _view(result: Simulation, wish: Wish, payload: Simulate) -> Timeline:
         recipient_time=when(starts_at, zones[1]),
         policy=result.policy,
         summary=f"{sent} of {len(result.lines)} reminders would be sent.",
-        reminders=[_line(line, *zones) for line in result.lines],
+        reminders=[_line(line, text, *zones) for line, text in zip_longest(result.lines, texts)],
         clock_changes=[_clock(zone, change) for zone, change in result.changes],
     )
 
 
-def _line(line: Line, event_zone: ZoneInfo, recipient_zone: ZoneInfo) -> LineView:
+def _line(line: Line, text: Composed | None, event_zone: ZoneInfo, recipient_zone: ZoneInfo) -> LineView:
     planned = line.planned
     return LineView(
         reminder_type=outside_name(planned.reminder_type),
@@ -192,6 +209,8 @@ def _line(line: Line, event_zone: ZoneInfo, recipient_zone: ZoneInfo) -> LineVie
         will_be_sent=line.reason is None,
         reason=line.reason,
         because=REASON[line.reason] if line.reason else None,
+        subject=text.subject if text else None,
+        text=text.body if text else None,
         steps=[StepView(step=one["step"], text=one["text"], at=one.get("at")) for one in line.steps],
     )
 

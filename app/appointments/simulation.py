@@ -15,6 +15,9 @@ from app.appointments.planning import Planner
 from app.contacts import service as contacts
 from app.contacts.models import Contact
 from app.errors import invalid_field
+from app.message_templates import service as templates
+from app.message_templates.service import Composed
+from app.messages.rendering import facts_of
 from app.messages.service import MAX_AHEAD
 from app.messages.states import Reason
 from app.messages.words import REASON
@@ -23,9 +26,16 @@ from app.reminders import tracker
 from app.reminders.models import ReminderSettings
 from app.reminders.planner import Planned, Step
 from app.reminders.policy import Policy
+from app.workspaces.models import Workspace
 from app.zones import ClockChange, clock_changes
 
-SOMEBODY: Mapping[str, str] = {"phone": "+15005550006", "email": "somebody@example.com"}
+NOBODY = "0" * 32
+SOMEBODY: Mapping[str, str] = {
+    "first_name": "Alex",
+    "last_name": "Smith",
+    "phone": "+15005550006",
+    "email": "somebody@example.com",
+}
 """The person of a simulation that names none: one who can be reached on every channel."""
 MAX_SKEW = timedelta(days=366 * 50)
 """How far a tried-out clock may be from ours: the calendar has ends."""
@@ -41,6 +51,9 @@ class Wish:
     booked_at: datetime | None = None
     timezone: str | None = None
     event_type: str | None = None
+    event_name: str | None = None
+    service: str | None = None
+    staff: str | None = None
     policy: str | Policy | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Columns of `ReminderSettings`, checked."""
@@ -65,6 +78,7 @@ class Simulation:
     """A timeline. ``changes``: the clocks that change between the booking and the appointment, by zone."""
 
     appointment: Appointment
+    contact: Contact
     policy: str
     event_zone: ZoneInfo
     recipient_zone: ZoneInfo
@@ -90,6 +104,7 @@ def simulate(session: Session, workspace_id: str, wish: Wish) -> Simulation:
     zones = planner.zone_of(appointment), planner.recipient_zone(contact)
     return Simulation(
         appointment=appointment,
+        contact=contact,
         policy=planner.policy_of(appointment).name,
         event_zone=zones[0],
         recipient_zone=zones[1],
@@ -100,6 +115,20 @@ def simulate(session: Session, workspace_id: str, wish: Wish) -> Simulation:
             for change in clock_changes(zone, appointment.booked_at, appointment.starts_at)
         ],
     )
+
+
+def texts(session: Session, workspace_id: str, simulation: Simulation) -> list[Composed]:
+    """What each line of a timeline would say at its time."""
+    workspace = session.get_one(Workspace, workspace_id)
+    book = templates.book(session, [workspace_id], [line.planned.kind for line in simulation.lines])
+    appointment, contact = simulation.appointment, simulation.contact
+    return [
+        templates.compose(
+            book.choose(workspace_id, one.kind, one.channel, appointment.event_type),
+            facts_of(workspace, contact, appointment, one.channel, one.due_at),
+        )
+        for one in (line.planned for line in simulation.lines)
+    ]
 
 
 def _settings(session: Session, workspace_id: str, wish: Wish) -> reminder_settings.Settings:
@@ -130,11 +159,13 @@ def _subject(session: Session, workspace_id: str, wish: Wish) -> tuple[Appointme
         booked_at = wish.booked_at or found.booked_at
     else:
         source = wish.source or "api"
-        appointment = Appointment(workspace_id=workspace_id, public_id="new", source=source, revision=1)
-        contact = Contact(workspace_id=workspace_id, **(SOMEBODY if wish.person is None else {}))
+        appointment = Appointment(id=NOBODY, workspace_id=workspace_id, public_id="new", source=source, revision=1)
+        contact = Contact(id=NOBODY, workspace_id=workspace_id, first_name="", last_name="", fields={})
+        for field_name, known in (SOMEBODY if wish.person is None else {}).items():
+            setattr(contact, field_name, known)
     if wish.contact_id is not None:
-        known = (Contact.workspace_id == workspace_id, Contact.public_id == wish.contact_id)
-        named = session.scalar(select(Contact).where(*known))
+        same = (Contact.workspace_id == workspace_id, Contact.public_id == wish.contact_id)
+        named = session.scalar(select(Contact).where(*same))
         if named is None:
             raise invalid_field("contactId", "is no contact of this workspace")
         contact = _copy(named)
@@ -147,6 +178,7 @@ def _subject(session: Session, workspace_id: str, wish: Wish) -> tuple[Appointme
             setattr(appointment, name, getattr(contact, name))
     appointment.booked_at = booked_at
     given: dict[str, Any] = {"starts_at": wish.starts_at, "timezone": wish.timezone, "event_type": wish.event_type}
+    given |= {"event_name": wish.event_name, "service": wish.service, "staff": wish.staff}
     given |= {"policy": wish.policy if isinstance(wish.policy, str) else None, "source": wish.source}
     for name, value in given.items():
         if value is not None:

@@ -11,15 +11,21 @@ from app.database import Base
 from app.ids import new_id
 
 
+def _where(condition: str) -> dict[str, Any]:
+    """A partial index on either database."""
+    return {"postgresql_where": text(condition), "sqlite_where": text(condition)}
+
+
 class Contact(Base):
     """A person of a workspace, known by a phone number, an email address or both."""
 
     __tablename__ = "contacts"
     __table_args__ = (
         UniqueConstraint("workspace_id", "public_id"),
-        # Of several bookings at once by one new person exactly one makes the contact.
-        Index("ix_contacts_phone", "workspace_id", "phone", unique=True),
-        Index("ix_contacts_email", "workspace_id", "email", unique=True),
+        # Of several bookings at once by one new person exactly one makes the contact. Partial, because PostgreSQL would
+        # otherwise take a new number for a new key, and everybody who refers to the person would have to wait.
+        Index("ix_contacts_phone", "workspace_id", "phone", unique=True, **_where("phone IS NOT NULL")),
+        Index("ix_contacts_email", "workspace_id", "email", unique=True, **_where("email IS NOT NULL")),
         Index("ix_contacts_name", "workspace_id", "last_name", "first_name", "id"),
         Index("ix_contacts_workspace", "workspace_id", "id"),
     )

@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.sql import ColumnElement
 
-from app import clock
+from app import clock, events
 from app.channels.phone import WHATSAPP, check_address
 from app.contacts.models import Contact, Suppression
 from app.database import insert_ignore
@@ -109,7 +109,7 @@ def find(session: Session, workspace_id: str, public_id: str, *, lock: bool = Fa
     query = select(Contact).where(
         Contact.workspace_id == workspace_id, Contact.public_id == public_id, Contact.erased_at.is_(None)
     )
-    contact = session.scalar(query.with_for_update() if lock else query)
+    contact = session.scalar(query.with_for_update(key_share=True) if lock else query)
     if contact is None:
         raise NotFound("There is no such contact in this workspace.")
     return contact
@@ -152,15 +152,23 @@ def change(session: Session, contact: Contact, values: dict[str, Any]) -> Contac
     """
     if not values.get("phone", contact.phone) and not values.get("email", contact.email):
         raise invalid_field("phone" if "phone" in values else "email", "is the only address: give another one first")
+    phone, email = contact.phone, contact.email
+    plans_follow = any(values.get(name, getattr(contact, name)) != getattr(contact, name) for name in PLANNED_BY)
     try:
         with session.begin_nested():
             session.execute(update(Contact).where(Contact.id == contact.id).values(**values, updated_at=clock.now()))
     except IntegrityError:
         raise _taken(session, {"workspace_id": contact.workspace_id, **values}, besides=contact.id) from None
     session.refresh(contact)
+    if plans_follow:
+        events.contact_changing.send(
+            session=session, workspace_id=contact.workspace_id, contact_id=contact.id, phone=phone, email=email
+        )
     return contact
 
 
+PLANNED_BY = ("phone", "email", "timezone")
+"""What the reminders of a person's appointments follow from."""
 _UNIQUE = {"contactId": "public_id", "phone": "phone", "email": "email"}
 
 

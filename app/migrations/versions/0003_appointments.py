@@ -192,9 +192,23 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_contacts")),
         sa.UniqueConstraint("workspace_id", "public_id", name=op.f("uq_contacts_workspace_id_public_id")),
     )
-    op.create_index("ix_contacts_email", "contacts", ["workspace_id", "email"], unique=True)
+    op.create_index(
+        "ix_contacts_email",
+        "contacts",
+        ["workspace_id", "email"],
+        unique=True,
+        postgresql_where=sa.text("email IS NOT NULL"),
+        sqlite_where=sa.text("email IS NOT NULL"),
+    )
     op.create_index("ix_contacts_name", "contacts", ["workspace_id", "last_name", "first_name", "id"], unique=False)
-    op.create_index("ix_contacts_phone", "contacts", ["workspace_id", "phone"], unique=True)
+    op.create_index(
+        "ix_contacts_phone",
+        "contacts",
+        ["workspace_id", "phone"],
+        unique=True,
+        postgresql_where=sa.text("phone IS NOT NULL"),
+        sqlite_where=sa.text("phone IS NOT NULL"),
+    )
     op.create_index("ix_contacts_workspace", "contacts", ["workspace_id", "id"], unique=False)
     op.create_table(
         "message_templates",

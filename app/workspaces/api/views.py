@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app import clock
+from app import clock, events
 from app.api import dry_run
 from app.api.auth import Caller
 from app.api.body import from_validation
@@ -111,6 +111,11 @@ def _change(session: Session, workspace_id: str, patch: dict[str, Any], actor: s
         session, workspace_id, actor, "settings.changed", workspace_id, before, after.model_dump(by_alias=True)
     )
     session.flush()
+    if {"timezone", "defaultSender"} & patch.keys() and (after.timezone, after.default_sender) != (
+        before["timezone"],
+        before["defaultSender"],
+    ):
+        events.plan_inputs_changing.send(session=session, workspace_id=workspace_id)
     return after
 
 
