@@ -106,7 +106,10 @@ def _change(caller: Caller, payload: NewSettings, values: dict[str, Any]) -> Cha
         ensure_workspace(session, workspace_id)
         change = settings.change(session, workspace_id, values)
         before, after = (dump(SettingsView.of(one)) for one in (change.before, change.after))
-        audit.record(session, workspace_id, caller.actor, "reminder_settings.changed", workspace_id, before, after)
+        unnoted = {"updatedAt": after["updatedAt"]}  # it says nothing that the entry's own time does not
+        audit.record(
+            session, workspace_id, caller.actor, "reminder_settings.changed", workspace_id, before | unnoted, after
+        )
         return after
 
     shown, affected = replanning.apply(workspace_id, transaction, keep=not dry_run.requested())
