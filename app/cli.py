@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from sqlalchemy import select
 
 from app import clock
+from app.channels.email_content import mailbox
 from app.channels.phone import channel_of, check_address
 from app.database import reading, writing
 from app.extensions import settings
@@ -135,11 +136,13 @@ def add_user(email: str, workspace_ids: tuple[str, ...], operator: bool) -> None
 @click.argument("workspace_id")
 @click.argument("address")
 @click.option(
-    "--rate", type=click.IntRange(0, 10_000), help="Segments a second, where not SENDER_RATE; 0 is no pacing."
+    "--rate",
+    type=click.IntRange(0, 10_000),
+    help="Segments a second, where not SENDER_RATE and the like; 0 is no pacing.",
 )
 @with_appcontext
 def add_sender(workspace_id: str, address: str, rate: int | None) -> None:
-    """Let WORKSPACE_ID send from ADDRESS (+E.164, or whatsapp:+E.164); again, to change its rate."""
+    """Let WORKSPACE_ID send from ADDRESS (+E.164, whatsapp:+E.164 or an email address); again, to change its rate."""
     _check_address(address)
     with writing() as session:
         service.ensure_workspace(session, _workspace_id(workspace_id))
@@ -186,7 +189,15 @@ def _workspace_id(text: str) -> str:
 
 
 def _check_address(address: str | None) -> None:
-    problem = check_address(address, "e164") if address is not None else None
+    if address is None:
+        return
+    problem = check_address(address, "e164")
+    if channel_of(address) == "email":
+        try:
+            mailbox(address)
+            problem = None
+        except ValueError as error:
+            problem = str(error)
     if problem:
         raise click.BadParameter(problem)
 

@@ -103,7 +103,7 @@ class Handler(BaseHTTPRequestHandler):
             return _error(400, 21604, "A 'To' phone number is required.")
         if not names & {"From", "MessagingServiceSid"}:
             return _error(400, 21603, "A 'From' phone number is required.")
-        if not names & {"Body", "MediaUrl"}:
+        if not names & {"Body", "MediaUrl", "ContentSid"}:
             return _error(400, 21619, "A text message body or media urls must be specified.")
         succeeds = reply.code is None and reply.status < 300
         sent = twilio.accept(fields, at) if (succeeds if reply.accept is None else reply.accept) else None

@@ -112,3 +112,15 @@ def test_only_a_post_of_reasonable_size_is_read(make_world, path: str) -> None:
     error_of(world.app.test_client().get(path), 405, "method_not_allowed")
     error_of(signing.post(world, path, FORMS[path] | {"Body": "x" * 100_000}), 413, "payload_too_large")
     assert stored() == 0
+
+
+@pytest.mark.parametrize("path", FORMS)
+def test_whatsapp_with_an_account_of_its_own_is_checked_with_that_account_s_token(make_world, path: str) -> None:
+    world = make_world(twilio_auth_token=TOKEN, whatsapp_account_sid="ACwhatsapp", whatsapp_auth_token="own")
+    form = FORMS[path] | {"AccountSid": "ACwhatsapp"}
+
+    error_of(signing.post(world, path, form, token=TOKEN), 403)
+    error_of(signing.post(world, path, FORMS[path], token="own"), 403)
+    assert stored() == 0
+    assert signing.post(world, path, form, token="own").status_code in (200, 204)
+    assert stored() == 1

@@ -1,12 +1,13 @@
 """Sending on several channels at once, each through its own provider and account."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from sqlalchemy import event, update
 
-from app.channels.base import Failure, FailureKind
+from app.channels.base import Failure, FailureKind, OutgoingMessage
 from app.channels.testing import ScriptedProvider
 from app.database import db, writing
 from app.messages import claims
@@ -305,3 +306,19 @@ def test_whatsapp_leaves_a_second_between_two_messages_of_a_sender(make_world: C
 
     begun = sorted(world.attempts(job)[0].started_at for job in jobs)
     assert [(at - begun[0]).total_seconds() for at in begun] == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_doubtful_template_is_found_in_the_log_though_its_text_is_twilio_s(world: World) -> None:
+    by = carriers(world)
+    job = store(WHATSAPP, body="As we write it", delay_s=5)
+    with writing() as session:
+        session.merge(world.message(job)).content_sid = "HX1"
+
+    def take_another_text(message: OutgoingMessage) -> Failure:
+        by.whatsapp.accept_then_lose(replace(message, body="As Twilio writes it"))
+        return AMBIGUOUS
+
+    by.whatsapp.script.append(take_another_text)
+    follow(world, 60)
+
+    assert (world.message(job).status, len(by.whatsapp.posted)) == ("sent", 1)

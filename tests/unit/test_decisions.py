@@ -1,13 +1,15 @@
 """What follows a try: tables of (what happened, where the message stands, now) and the decision."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
-from app.channels.base import Failure, FailureKind
+from app.channels.base import Failure, FailureKind, Hindsight
 from app.messages.decisions import (
     GIVE_UP_LOOKING,
     PULL_FOR,
+    REPEATABLE_FOR,
     Decision,
     Fail,
     LookUp,
@@ -18,6 +20,7 @@ from app.messages.decisions import (
     after_failure,
     after_lookup,
     next_pull,
+    without_log,
 )
 from app.messages.states import Reason
 from app.retry import POLICIES
@@ -193,3 +196,47 @@ def test_pulls_get_rarer_and_begin_later_where_reports_are_posted(callbacks: boo
 def test_pulling_ends_after_two_days() -> None:
     assert next_pull(20, NOW - PULL_FOR + seconds(1), NOW, callbacks=True) is not None
     assert next_pull(20, NOW - PULL_FOR, NOW, callbacks=True) is None
+
+
+def undecided(where: Standing, hindsight: Hindsight, tried_s: float = 100, **facts: Any) -> Decision:
+    """A doubtful try of ``tried_s`` ago at a provider without a log."""
+    tried_at = NOW - seconds(tried_s)
+    known = {"tried_at": tried_at, "in_doubt_since": tried_at, "repeat_refused": False, "hold": False, "now": NOW}
+    return without_log(where, hindsight, **known | facts)
+
+
+REPEATABLE = Hindsight(searchable=False, repeatable=True)
+SILENT = Hindsight(searchable=False, fetchable=False)
+REPORTING = Hindsight(searchable=False, reports_within=seconds(600))
+
+
+@pytest.mark.parametrize(
+    ("where", "hindsight", "facts", "decision"),
+    [
+        (standing(), REPEATABLE, {}, Retry(NOW + seconds(1), counted=False)),
+        (standing(late_s=20), REPEATABLE, {}, Retry(NOW + seconds(10), counted=False)),
+        (standing(late_s=9000), REPEATABLE, {"hold": True}, Retry(NOW + seconds(30), counted=False)),
+        (standing(valid_s=1), REPEATABLE, {}, Fail(Reason.HELD_UNKNOWN)),
+        (standing(), REPEATABLE, {"repeat_refused": True}, Fail(Reason.HELD_UNKNOWN)),
+        (
+            standing(),
+            REPEATABLE,
+            {"in_doubt_since": NOW - REPEATABLE_FOR},
+            Retry(NOW, counted=False, uncounted=True),
+        ),
+        (standing(), REPEATABLE, {"in_doubt_since": NOW - REPEATABLE_FOR, "hold": True}, Fail(Reason.HELD_UNKNOWN)),
+        (standing(), SILENT, {}, Retry(NOW, counted=False, uncounted=True)),
+        (standing(), SILENT, {"tried_s": 30}, Retry(NOW, counted=False, uncounted=True)),
+        (standing(), SILENT, {"tried_s": 29}, LookUp(NOW + seconds(1))),
+        (standing(), REPORTING, {}, LookUp(NOW + seconds(500))),
+        (standing(), REPORTING, {"tried_s": 600}, Retry(NOW, counted=False, uncounted=True)),
+        (standing(), SILENT, {"hold": True}, Fail(Reason.HELD_UNKNOWN)),
+        (standing(valid_s=0), SILENT, {}, Fail(Reason.HELD_UNKNOWN)),
+        (standing(uncounted=9), SILENT, {}, Retry(NOW, counted=False, uncounted=True)),
+        (standing(uncounted=10), SILENT, {}, Fail(Reason.HELD_UNKNOWN)),
+    ],
+)
+def test_without_a_log_a_try_is_repeated_where_that_is_safe_or_waits_for_reports(
+    where: Standing, hindsight: Hindsight, facts: dict[str, Any], decision: Decision
+) -> None:
+    assert undecided(where, hindsight, **facts) == decision

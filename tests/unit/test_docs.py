@@ -122,6 +122,7 @@ class TestConfiguration:
     @pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
     def test_no_document_names_a_variable_that_is_not_read(self, path: Path) -> None:
         prefixes = "TWILIO|REDIS|DATABASE|SMS|PHONE|RATE|WEB|HORIZON|AUTH|API|ADMIN|SECRET|PUBLIC|TRUSTED|METRICS|LOG"
+        prefixes += "|WHATSAPP|EMAIL|RESEND|SENDGRID|SMTP"
         # The requirements name variables of other products, which they replace.
         text = "" if path.name == "requirements.md" else path.read_text(encoding="utf-8")
         for name in re.findall(rf"\b(?:{prefixes})_[A-Z_]+\b", text):
