@@ -24,6 +24,7 @@ from app.messages import contact_views as _contact_views  # noqa: F401  adds its
 from app.messages import explain_views as _explain_views  # noqa: F401  adds its route to the others
 from app.messages import gauges as _gauges  # noqa: F401  registers them
 from app.messages import preview_views as _preview_views  # noqa: F401  adds its routes to those of the templates
+from app.messages import pruning as _pruning  # noqa: F401  has a chore in the sweep
 from app.reminders import tracker_views
 from app.settings import Settings, load
 from app.webhooks import email_views, sandbox_views

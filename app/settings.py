@@ -107,6 +107,7 @@ class Settings(BaseSettings):
     web_concurrency: int = Field(2, ge=1, le=64)
     horizon_minutes: float = Field(60, gt=0, le=24 * 60)
     horizon_max: int = Field(200_000, ge=1)
+    retention_days: int = Field(90, ge=0, le=36_500)
 
     @classmethod
     def settings_customise_sources(

@@ -33,6 +33,19 @@ def test_the_printed_timeline_comes_out(world: World) -> None:
     assert sent == [2, 2, 4, 4, 6, 6]
 
 
+def test_the_printed_texts_come_out(world: World) -> None:
+    world.clock.set(datetime(2025, 12, 13, 15, 0, tzinfo=UTC))
+    make(world.salon, PATH, appointment(appointmentDateTime="2025-12-15T10:00:00Z"))
+    for moment in ("13T15:00:00", "14T10:00:00", "15T09:00:00"):
+        world.clock.set(datetime.fromisoformat(f"2025-12-{moment}+00:00"))
+        world.repair()
+        world.work()
+    texts = [(message.channel, message.body) for message in world.provider.posted]
+    assert sorted(channel for channel, _ in texts) == ["email"] * 3 + ["sms"] * 3
+    assert ["Your appt is tomorrow!" in body for _, body in texts[2:4]] == [True, True]
+    assert ["Your appt starts in 1hr!" in body for _, body in texts[4:6]] == [True, True]
+
+
 def test_it_is_stored_with_its_contact(world: World) -> None:
     data = make(world.salon, PATH, appointment(eventType="haircut", eventName="Cut", service="Cut", staff="Bo"))
     assert data["contact"]["phone"] == PERSON

@@ -54,6 +54,16 @@ def test_the_same_booking_many_times_has_the_same_jobs(world: World) -> None:
     assert len(plan()) == 5
 
 
+def test_moving_a_booking_moves_its_end(world: World) -> None:
+    make(world.salon, PATH, booking())
+    answer = world.salon.ask("PATCH", f"{PATH}/booking_123", {"appointmentTime": "2026-05-11T18:00:00Z"})
+    assert answer.status_code == 200, answer.text
+    cancelled = [one["jobId"] for one in answer.json["data"]["cancelled"]]
+    assert cancelled == ["booking_123-reminder-3", "booking_123-reminder-4"]
+    world.live(12 * 3600, step=1800)
+    assert len(world.provider.posted) == 2
+
+
 def test_cancelling_removes_all_pending_reminders(world: World) -> None:
     make(world.salon, PATH, booking())
     world.clock.set(datetime(2026, 5, 11, 14, 0, tzinfo=UTC))

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import insert
+from sqlalchemy.exc import OperationalError
 
 from app.appointments import cron, planning
 from app.appointments.models import Appointment
@@ -112,6 +113,18 @@ def test_one_that_cannot_be_planned_stops_no_other(nine: World, monkeypatch: pyt
     monkeypatch.setattr(planning.Planner, "plan", refuse)
     assert nine.salon.get(PATH).json["data"] == {"checked": 5, "scheduled": 8, "skipped": 0, "failed": 1}
     monkeypatch.undo()
+    assert nine.salon.get(PATH).json["data"]["scheduled"] == 2
+
+
+def test_without_a_database_the_next_run_makes_up_for_it(nine: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    written_by_hand("ws_salon")
+
+    def away(*_: object) -> object:
+        raise OperationalError("SELECT", None, Exception("the database is away"))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(cron, "_missing", away)
+        assert nine.salon.get(PATH).status_code == 503
     assert nine.salon.get(PATH).json["data"]["scheduled"] == 2
 
 

@@ -53,6 +53,23 @@ def due(world: World) -> World:
     return world
 
 
+def test_a_reminder_is_tried_five_times_with_the_printed_gaps(due: World) -> None:
+    due.provider.script.extend([TRANSIENT] * 6)
+    posted = len(due.provider.posted)
+    go_to(due, "2026-05-14T10:00:00Z")
+    moments = []
+    for second in range(1, 800):
+        due.clock.set(datetime(2026, 5, 14, 10, 0, tzinfo=UTC) + timedelta(seconds=second))
+        before = len(due.provider.posted)
+        due.work()
+        if len(due.provider.posted) > before:
+            moments.append(second)
+    assert moments == [5, 30, 155, 780]
+    assert len(due.provider.posted) - posted == 5
+    row = plan()["reminder-24hr-uuid-123"]
+    assert (row.status, row.reason) == (Status.FAILED, "attempts_exhausted")
+
+
 def test_a_try_that_failed_before_the_move_has_no_further_one_after_it(due: World) -> None:
     due.provider.script.append(TRANSIENT)
     go_to(due, "2026-05-14T10:00:00Z")

@@ -19,6 +19,7 @@ from app.messages.states import (
     job_status,
     may,
     message_status,
+    reminder_state,
     sources,
 )
 
@@ -159,3 +160,23 @@ def test_a_delivered_message_ends_delivered_in_whatever_order_its_reports_come(
 ) -> None:
     again = [word for word in repeats if word in words]
     assert follow(words + again)[-1][0] is Status.DELIVERED
+
+
+@pytest.mark.parametrize(
+    ("status", "due_in_s", "word"),
+    [
+        (Status.SCHEDULED, 60, "delayed"),
+        (Status.SCHEDULED, 0, "waiting"),
+        (Status.SENDING, 0, "active"),
+        (Status.UNKNOWN, 0, "active"),
+        (Status.SENT, 0, "completed"),
+        (Status.DELIVERED, 0, "completed"),
+        (Status.UNDELIVERED, 0, "completed"),
+        (Status.READ, 0, "completed"),
+        (Status.FAILED, 0, "failed"),
+        (Status.SKIPPED, 0, "failed"),
+    ],
+)
+def test_the_words_of_seed_004(status: Status, due_in_s: int, word: str) -> None:
+    now = datetime(2026, 5, 11, 12, 0, tzinfo=UTC)
+    assert reminder_state(status, now + timedelta(seconds=due_in_s), now) == word
