@@ -19,7 +19,6 @@ from app.appointments.models import Appointment
 from app.channels import registry
 from app.channels.phone import WHATSAPP
 from app.contacts.models import Contact
-from app.errors import Invalid
 from app.messages import service as messages
 from app.messages.models import Message
 from app.messages.service import Draft, Origin, SenderBook, Stored, time_text
@@ -165,10 +164,8 @@ class Planner:
     def _sender(self, channel: str, address: str) -> str | Reason:
         """Depends on the channel only, as nobody asks for a certain one."""
         if channel not in self._senders:
-            try:
-                self._senders[channel] = self._book.choose(address, None)
-            except Invalid:  # the workspace has none: that must not keep anybody from booking
-                self._senders[channel] = Reason.CHANNEL_UNAVAILABLE
+            # That the workspace has none must not keep anybody from booking.
+            self._senders[channel] = self._book.choose_any(address) or Reason.CHANNEL_UNAVAILABLE
         return self._senders[channel]
 
 

@@ -245,6 +245,8 @@ def _numbered(facts: Facts, rule: Rule, offset: Offset, preferences: Preferences
 
     None makes up for one that was missed (D10): the next is never far.
     """
+    # Counted in whole seconds: a booking takes some milliseconds, and they would cost it a reminder.
+    facts = replace(facts, booked_at=facts.booked_at.replace(microsecond=0))
     count = _whole_intervals(facts, offset)
     if count > MAX_REMINDERS:
         raise _too_many()
