@@ -22,6 +22,7 @@ RANKS = {
     "app.appointments": 6,
     "app.appointments.models": 3,  # the claim of a message looks at the appointment's revision
     "app.reminders": 5,
+    "app.reminders.models": 3,  # a message that is about to go out looks at the quiet hours
     "app.webhooks": 5,
     "app.messages": 4,
     "app.contacts": 3,

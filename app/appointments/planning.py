@@ -176,7 +176,11 @@ def confirmations(policy: Policy) -> frozenset[str]:
 
 def explanation(planned: Planned) -> dict[str, Any]:
     """How a due time came about, as it is stored beside the message."""
-    return {"plannedFor": planned.planned_for.isoformat(), "steps": [dict(step) for step in planned.steps]}
+    return {
+        "plannedFor": planned.planned_for.isoformat(),
+        "quiet": planned.quiet,
+        "steps": [dict(step) for step in planned.steps],
+    }
 
 
 def lock(session: Session, workspace_id: str, public_id: str) -> Appointment | None:

@@ -30,7 +30,7 @@ from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
-from app import clock, metrics
+from app import clock, metrics, queue
 from app.appointments.models import Appointment
 from app.channels.segments import segments_of
 from app.contacts.models import Contact
@@ -46,7 +46,9 @@ from app.messages.decisions import SETTLED_REFUSALS
 from app.messages.models import Attempt, InboundMessage, Message
 from app.messages.service import content_hash
 from app.messages.states import Reason, Status
-from app.messages.unsent import end_unsent
+from app.messages.unsent import as_it_was, end_unsent
+from app.quiet_hours import USUAL, QuietHours
+from app.reminders.models import ReminderSettings
 from app.workspaces.models import Workspace
 
 WHATSAPP_WINDOW = timedelta(hours=24)
@@ -104,9 +106,12 @@ def render_due(message_ids: Sequence[str]) -> list[str]:
         if not due:
             return list(message_ids)
         book = _book(session, due)
+        quiet = _quiet(session, due, now)
     texts: dict[str, Written] = {}
-    ends: list[tuple[Due, Reason]] = []
-    held: set[str] = set()
+    ends: list[tuple[Due, Reason]] = [(one, Reason.QUIET_HOURS) for one, at in quiet if at is None]
+    held = {one.message.id for one, _ in quiet}
+    _wait([(one, at) for one, at in quiet if at is not None])
+    due = [one for one in due if one.message.id not in held]
     for one in due:
         try:
             result = write(one, text_of(one, book), now)
@@ -127,6 +132,45 @@ def render_due(message_ids: Sequence[str]) -> list[str]:
             for one, reason in sorted(ends, key=lambda end: end[0].message.id):  # the order of all locks
                 end_unsent(session, one.message, reason, now)
     return [message_id for message_id in message_ids if message_id not in held]
+
+
+def _quiet(session: Session, due: Sequence[Due], now: datetime) -> list[tuple[Due, datetime | None]]:
+    """Those that would go out in the quiet hours although they were planned for another time: an outage, a retry, the
+    sender's turn or the next channel has made them late. With the end of the quiet hours, None where that is too late.
+    """
+    subject = [one for one in due if (one.message.plan or {}).get("quiet") and one.message.scheduled_at <= now]
+    if not subject:
+        return []
+    wanted = {one.workspace.id for one in subject}
+    rows = session.scalars(select(ReminderSettings).where(ReminderSettings.workspace_id.in_(wanted)))
+    hours = {row.workspace_id: QuietHours.of_texts(row.quiet_start, row.quiet_end, row.quiet_mode) for row in rows}
+    held: list[tuple[Due, datetime | None]] = []
+    for one in subject:
+        quiet = hours.get(one.workspace.id, USUAL)
+        zone = ZoneInfo((one.contact and one.contact.timezone) or one.workspace.timezone)
+        if quiet is not None and quiet.contain(now, zone):
+            end = quiet.hold(now, zone)
+            held.append((one, end if end is not None and end < one.message.valid_until else None))
+    return held
+
+
+def _wait(held: Sequence[tuple[Due, datetime]]) -> None:
+    """Put messages off to the end of the quiet hours."""
+    nudges: list[queue.Nudge] = []
+    if held:
+        with writing() as session:
+            for one, at in sorted(held, key=lambda pair: pair[0].message.id):  # the order of all locks
+                moved = session.execute(
+                    update(Message)
+                    .where(*as_it_was(one.message))
+                    .values(scheduled_at=at, slot_at=None, revision=Message.revision + 1)
+                    .returning(Message.revision)
+                    .execution_options(synchronize_session=False)
+                ).first()
+                if moved:
+                    nudges.append(queue.send_nudge(one.message.id, moved.revision, at))
+                    log.info("held back by quiet hours", message_id=one.message.id, until=at.isoformat())
+    queue.try_add(nudges)
 
 
 def facts_of(

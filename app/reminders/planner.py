@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 
 from app.errors import invalid_field
 from app.messages.states import Reason
+from app.quiet_hours import QuietHours
 from app.reminders.policy import Offset, Policy, Rule, outside_name
-from app.reminders.quiet_hours import QuietHours
 
 GRACE_SHARE = 0.1
 MAX_GRACE = timedelta(minutes=30)
@@ -85,6 +85,8 @@ class Planned:
     reason: Reason | None
     steps: tuple[Step, ...]
     fallback: tuple[str, ...]
+    quiet: bool = False
+    """Whether quiet hours hold it back, also when it is about to be sent."""
 
     def skipped(self, reason: Reason, *steps: Step) -> "Planned":
         """The same, not to be sent."""
@@ -173,6 +175,7 @@ def _on(
         reason=moment.reason,
         steps=moment.steps,
         fallback=tuple(fallback),
+        quiet=rule.quiet_hours,
     )
     if planned.reason is not None:
         return planned

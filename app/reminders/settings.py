@@ -6,7 +6,6 @@ stands beside them.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import time
 from typing import Any
 
 from sqlalchemy import select
@@ -14,10 +13,10 @@ from sqlalchemy.orm import Session
 
 from app import clock
 from app.database import insert_ignore
+from app.quiet_hours import QuietHours
 from app.reminders.models import ReminderSettings
 from app.reminders.planner import Preferences
 from app.reminders.policy import PRESETS, Policy, parse_policy
-from app.reminders.quiet_hours import QuietHours
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +113,7 @@ def of_row(row: ReminderSettings) -> Settings:
         "1h": row.send_1hr_reminder,
     }
     enabled = {"sms": row.sms_enabled, "email": row.email_enabled, "whatsapp": row.whatsapp_enabled}
-    quiet = None
-    if row.quiet_start is not None and row.quiet_end is not None:
-        mode: Any = row.quiet_mode
-        quiet = QuietHours(time.fromisoformat(row.quiet_start), time.fromisoformat(row.quiet_end), mode)
+    quiet = QuietHours.of_texts(row.quiet_start, row.quiet_end, row.quiet_mode)
     late: Any = row.late_booking
     return Settings(
         classic_types=frozenset(name for name, is_on in switches.items() if is_on),

@@ -9,9 +9,9 @@ import pytest
 
 from app.errors import Invalid
 from app.messages.states import Reason
+from app.quiet_hours import QuietHours
 from app.reminders.planner import MAX_REMINDERS, Facts, Planned, Preferences, plan
 from app.reminders.policy import CLASSIC, PRESETS, Policy, Rule, parse_offset, parse_policy
-from app.reminders.quiet_hours import QuietHours
 
 BERLIN, APIA, LORD_HOWE = ZoneInfo("Europe/Berlin"), ZoneInfo("Pacific/Apia"), ZoneInfo("Australia/Lord_Howe")
 NIGHT = QuietHours(time(21), time(8))

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.errors import Invalid
+from app.quiet_hours import QuietHours
 from app.reminders.planner import Facts, Planned, Preferences, plan
 from app.reminders.policy import CHANNELS, PRESETS, Policy, parse_policy
-from app.reminders.quiet_hours import QuietHours
 
 ZONES = [
     ZoneInfo(name)

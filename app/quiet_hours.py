@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
-from typing import Literal
+from typing import Literal, Self
 from zoneinfo import ZoneInfo
 
 Mode = Literal["shift", "skip"]
@@ -18,6 +18,13 @@ class QuietHours:
     start: time
     end: time
     mode: Mode = "shift"
+
+    @classmethod
+    def of_texts(cls, start: str | None, end: str | None, mode: str) -> Self | None:
+        """From a row's columns, which were checked when they were stored; None where there are no quiet hours."""
+        if start is None or end is None:
+            return None
+        return cls(time.fromisoformat(start), time.fromisoformat(end), "skip" if mode == "skip" else "shift")
 
     def contain(self, at: datetime, zone: ZoneInfo) -> bool:
         """Whether an instant is in the quiet hours there. What the clock on the wall shows is what counts, twice where
@@ -48,3 +55,7 @@ class QuietHours:
         if not self.contain(at, zone):
             return at
         return None if self.mode == "skip" else self.end_after(at, zone)
+
+
+USUAL = QuietHours(time(21), time(8))
+"""Of a workspace that has not chosen any (resolution D12)."""
