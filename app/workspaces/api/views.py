@@ -19,8 +19,8 @@ from app.channels.phone import channel_of
 from app.database import reading, write
 from app.errors import Invalid, NotFound, invalid_field
 from app.extensions import settings as config
-from app.messages import caps
-from app.messages.caps import Cost, Limit
+from app.messages import budget
+from app.messages.budget import Cost, Limit
 from app.workspaces import audit, preferences
 from app.workspaces.api import schemas
 from app.workspaces.models import AuditEntry, Usage, Workspace
@@ -174,12 +174,12 @@ def read_usage(caller: Caller, payload: schemas.Which) -> schemas.UsageAnswer:
     with reading() as session:
         workspace = _existing(get_workspace(session, workspace_id))
         zone, chosen = ZoneInfo(workspace.timezone), preferences.parse(workspace.settings)
-        day, month = caps.periods(clock.now(), zone)
+        day, month = budget.periods(clock.now(), zone)
         usage = select(Usage).where(Usage.workspace_id == workspace_id, Usage.period.in_((day, month)))
         rows = {row.period: row for row in session.scalars(usage)}
-    limits = caps.limits_of(chosen.caps, day, month)
+    limits = budget.limits_of(chosen.caps, day, month)
     today, this_month = (
-        _period(name, rows.get(name), limits[name], caps.next_start(name, zone), chosen.caps.any)
+        _period(name, rows.get(name), limits[name], budget.next_start(name, zone), chosen.caps.any)
         for name in (day, month)
     )
     return schemas.UsageAnswer(counted=chosen.caps.any, currency=chosen.prices.currency, today=today, month=this_month)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.messages.caps import Cost, Limit, Wanted, allocate, next_start, periods
+from app.messages.budget import Cost, Limit, Wanted, allocate, next_start, periods
 
 DAY, MONTH, YESTERDAY = "2026-05-11", "2026-05", "2026-05-10"
 
