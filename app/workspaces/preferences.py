@@ -1,6 +1,6 @@
 """What a workspace has chosen for itself, typed: the JSON of ``Workspace.settings``.
 
-A section is one field of `Preferences`; a new one (the booking form's) is a model and a field here, and no migration.
+A section is one field of `Preferences`; a new one is a model and a field here, and no migration.
 What other programs keep in the same JSON under other names is left as it is.
 """
 
@@ -31,6 +31,7 @@ from app import clock, metrics
 from app.database import reading
 from app.logs import get_logger
 from app.retry import POLICIES, RetryPolicy
+from app.workspaces.booking_form import BookingForm
 from app.workspaces.models import Workspace
 
 KEPT = timedelta(seconds=30)
@@ -136,6 +137,7 @@ class Preferences(Section):
     caps: Caps = Caps()
     prices: Prices = Prices()
     replies: Replies = Replies()
+    booking_form: BookingForm = BookingForm()
 
 
 NAMES = frozenset(to_camel(name) for name in Preferences.model_fields)

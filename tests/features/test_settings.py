@@ -43,6 +43,23 @@ FRESH = {
     "caps": {"dailySegments": None, "monthlySegments": None, "dailySpend": None, "monthlySpend": None},
     "prices": {"currency": None, "sms": None, "whatsapp": None, "email": None},
     "replies": {"enabled": None},
+    "bookingForm": {
+        "enabled": False,
+        "services": [],
+        "staff": [],
+        "eventType": None,
+        "eventName": None,
+        "countries": [],
+        "openFrom": None,
+        "openUntil": None,
+        "minNoticeMinutes": 60,
+        "maxDaysAhead": 90,
+        "perDay": 100,
+        "perNumber": 3,
+        "perAddress": 10,
+        "origins": [],
+        "consentText": None,
+    },
 }
 ALL = {
     "name": "Salon Anna",
@@ -56,6 +73,23 @@ ALL = {
     "caps": {"dailySegments": 100, "monthlySegments": 1000, "dailySpend": "5.00", "monthlySpend": "50.5"},
     "prices": {"currency": "EUR", "sms": "0.0725", "whatsapp": "0.05", "email": "0"},
     "replies": {"enabled": True},
+    "bookingForm": {
+        "enabled": True,
+        "services": ["Haircut"],
+        "staff": ["Bo"],
+        "eventType": "cut",
+        "eventName": "Cut",
+        "countries": ["DE"],
+        "openFrom": "09:00",
+        "openUntil": "17:30",
+        "minNoticeMinutes": 30,
+        "maxDaysAhead": 60,
+        "perDay": 50,
+        "perNumber": 2,
+        "perAddress": 5,
+        "origins": ["https://www.example.com"],
+        "consentText": "You may write to me.",
+    },
 }
 
 
@@ -295,3 +329,17 @@ def test_secrets_and_numbers_are_not_in_the_log(world: World) -> None:
     }
     assert entry["subject"] == "+12*****901"
     assert entries(world.salon, "test.nothing") == []
+
+
+def test_the_booking_form_is_switched_on_and_checked_as_a_whole(world: World) -> None:
+    page = "/book/ws_salon"
+    assert world.app.test_client().get(page).status_code == 404
+    form = {"enabled": True, "countries": ["US"], "openFrom": "09:00", "openUntil": "17:00"}
+    answer = world.salon.ask("PATCH", "/api/settings", {"bookingForm": form})
+    assert answer.status_code == 200, answer.text
+    assert answer.json["data"]["bookingForm"]["openUntil"] == "17:00"
+    assert world.app.test_client().get(page).status_code == 200
+    wrong = world.salon.ask("PATCH", "/api/settings", {"bookingForm": {"openUntil": "08:00"}})
+    assert wrong.status_code == 422, "it would end before it begins"
+    assert world.salon.ask("PATCH", "/api/settings", {"bookingForm": None}).status_code == 200
+    assert world.app.test_client().get(page).status_code == 404

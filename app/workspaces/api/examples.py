@@ -19,6 +19,23 @@ SETTINGS: dict[str, Any] = {
     "caps": {"dailySegments": 500, "monthlySegments": None, "dailySpend": None, "monthlySpend": "50.00"},
     "prices": {"currency": "EUR", "sms": "0.0725", "whatsapp": None, "email": None},
     "replies": {"enabled": True},
+    "bookingForm": {
+        "enabled": True,
+        "services": ["Haircut"],
+        "staff": [],
+        "eventType": None,
+        "eventName": None,
+        "countries": ["DE"],
+        "openFrom": "09:00",
+        "openUntil": "17:30",
+        "minNoticeMinutes": 60,
+        "maxDaysAhead": 90,
+        "perDay": 100,
+        "perNumber": 3,
+        "perAddress": 10,
+        "origins": [],
+        "consentText": None,
+    },
 }
 USAGE: dict[str, Any] = {
     "counted": True,

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 from app.api.body import ApiModel, example
 from app.messages.schemas import WorkspaceId
 from app.workspaces.api import examples
+from app.workspaces.booking_form import BookingForm
 from app.workspaces.preferences import Caps, Prices, Replies, RetryPolicies
 from app.zones import check_zone
 
@@ -42,6 +43,7 @@ class Patch(ApiModel):
     caps: Caps | None = None
     prices: Prices | None = None
     replies: Replies | None = None
+    booking_form: BookingForm | None = None
 
 
 class Settings(ApiModel):
@@ -58,6 +60,7 @@ class Settings(ApiModel):
     caps: Caps
     prices: Prices
     replies: Replies
+    booking_form: BookingForm
 
 
 class Period(ApiModel):
