@@ -51,7 +51,13 @@ OUTCOME: dict[str | None, tuple[str, str]] = {
     "given_back": ("put back before anything was sent", "quiet"),
 }
 
-PROVIDER = {"twilio": "Twilio", "sandbox": "the test carrier"}
+PROVIDER = {
+    "twilio": "Twilio",
+    "sandbox": "the test carrier",
+    "resend": "Resend",
+    "sendgrid": "SendGrid",
+    "smtp": "the mail server",
+}
 
 REPORT: dict[str, tuple[str, str]] = {
     "delivered": ("The phone has it", "good"),
@@ -106,7 +112,7 @@ def paused(account: ProviderAccount, since: str, waiting: int) -> str:
     """Why nothing goes out, in one sentence: ``since`` is a time as the reader's clock shows it."""
     if account.error_code == _REFUSED_PASSWORD:
         what = "Twilio refuses our password"
-    elif account.error_code is not None and account.id.startswith("twilio"):
+    elif account.error_code is not None:
         what = explain(account.error_code).rstrip(".")
     else:
         what = (account.reason or "Our account is refused").rstrip(".")

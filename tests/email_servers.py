@@ -3,16 +3,26 @@
 import contextlib
 import json
 import socket
+import ssl
 import struct
 import threading
 from collections import deque
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any, Self, cast
 from uuid import uuid4
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from tests.twilio_server import AUTH_TOKEN, Reply
 
@@ -171,7 +181,16 @@ class At:
 class MailServer:
     """A mail server on loopback; ``script`` says what it does at the next times that a step is reached."""
 
-    def __init__(self, *, password: str | None = None, user: str = "salon") -> None:
+    def __init__(
+        self,
+        *,
+        password: str | None = None,
+        user: str = "salon",
+        tls: ssl.SSLContext | None = None,
+        from_the_start: bool = False,
+    ) -> None:
+        """``tls``: offers STARTTLS, or begins with it ``from_the_start``."""
+        self._tls, self._from_the_start = tls, from_the_start
         self.accepted: list[EmailMessage] = []
         self.said: list[str] = []
         """Every command that came."""
@@ -181,7 +200,8 @@ class MailServer:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.settimeout(0.05)
         self.port = self._listener.getsockname()[1]
-        self.url = f"smtp://{f'{user}:{password}@' if password else ''}127.0.0.1:{self.port}"
+        scheme, login = "smtps" if from_the_start else "smtp", f"{user}:{password}@" if password else ""
+        self.url = f"{scheme}://{login}127.0.0.1:{self.port}"
         self._threads = [threading.Thread(target=self._listen, daemon=True)]
         self._threads[0].start()
 
@@ -208,14 +228,25 @@ class MailServer:
                 thread.start()
 
     def _serve(self, connection: socket.socket) -> None:
-        with contextlib.suppress(OSError), connection, connection.makefile("rb") as lines:
+        with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+            secure = self._from_the_start
+            if secure and self._tls:
+                connection = self._tls.wrap_socket(connection, server_side=True)
+            stack.enter_context(connection)
+            lines = stack.enter_context(connection.makefile("rb"))
             if not self._answer(connection, "greeting", "220 mail.test ESMTP"):
                 return
-            for line in lines:
+            while line := lines.readline():
                 command = line.decode("latin-1").strip()
                 self.said.append(command)
                 verb = command.split(" ")[0].upper()
-                if not self._obey(connection, verb, command, lines):
+                if verb == "STARTTLS" and self._tls:
+                    self._answer(connection, verb, "220 go on")
+                    connection = stack.enter_context(self._tls.wrap_socket(connection, server_side=True))
+                    lines, secure = stack.enter_context(connection.makefile("rb")), True
+                elif verb == "EHLO" and self._tls and not secure:
+                    self._answer(connection, verb, "250-mail.test\r\n250 STARTTLS")
+                elif not self._obey(connection, verb, command, lines):
                     return
 
     def _obey(self, connection: socket.socket, verb: str, command: str, lines: Any) -> bool:
@@ -263,3 +294,27 @@ class MailServer:
                 return False
             connection.sendall(piece)
         return True
+
+
+def own_tls(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """A server's context with a certificate of its own for this machine, and a client's that trusts it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, SHA256())
+    )
+    path = folder / "server.pem"
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.write_bytes(certificate.public_bytes(Encoding.PEM) + private)
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(path)
+    return server, ssl.create_default_context(cadata=certificate.public_bytes(Encoding.PEM).decode())

@@ -185,7 +185,7 @@ class SmtpProvider(WithoutLog):
             kind = unclear
         known = code if 0 < code < 1000 else None
         message = f"The mail server answered {known}: {text}" if known else "The mail server's answer makes no sense."
-        return Failure(kind, clean(message, *self._secrets), known)
+        return Failure(kind, clean(message, *self._secrets))
 
 
 def _content(message: OutgoingMessage, name: str) -> bytes:

@@ -12,7 +12,22 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Integer, Row, String, bindparam, exists, insert, or_, select, update
+from sqlalchemy import (
+    Connection,
+    Integer,
+    Row,
+    String,
+    bindparam,
+    cast,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql import ColumnElement
 from sqlalchemy.sql.dml import Update
 
@@ -76,7 +91,7 @@ def claim(
     """
     values = {
         "given": json.dumps([{"id": message, "attempt_id": attempt} for message, attempt in attempt_ids.items()]),
-        "routes": json.dumps([asdict(route) for route in routes]),
+        "routes": json.dumps({route.channel: asdict(route) for route in routes}),
         "at": now,
         "leased_until": lease_until,
     }
@@ -116,12 +131,18 @@ def is_of_cancelled_batch() -> ColumnElement[bool]:
     return exists(select(Batch.id).where(Batch.id == Message.batch_id, Batch.status == "cancelled"))
 
 
-def _claim(dialect: str) -> tuple[Any, Any, Update]:
+def _route(dialect: str, channel: Any, field: str) -> ColumnElement[str]:
+    """A field of the `Route` of a channel; NULL where it has none. Cheaper than a join for the database to plan."""
+    routes = bindparam("routes", type_=String())
+    if dialect == "postgresql":
+        return func.jsonb_extract_path_text(cast(routes, JSONB), channel, field)
+    return func.json_extract(routes, literal("$.") + channel + f".{field}")
+
+
+def _claim(dialect: str) -> tuple[Any, Update]:
     given = given_rows(dialect, {"id": String, "attempt_id": String})
-    route = given_rows(dialect, {"channel": String, "account": String, "provider": String}, "routes")
-    paused = exists(
-        select(ProviderAccount.id).where(ProviderAccount.id == route.c.account, ProviderAccount.paused_at.is_not(None))
-    )
+    account = _route(dialect, Message.channel, "account")
+    paused = select(ProviderAccount.id).where(ProviderAccount.paused_at.is_not(None))
     twin = Message.__table__.alias("twin")
     # An equal text to the same person whose fate is unknown: the provider's log could not tell the two apart.
     twin_in_doubt = exists(
@@ -136,12 +157,12 @@ def _claim(dialect: str) -> tuple[Any, Any, Update]:
         update(Message)
         .where(
             Message.id == given.c.id,
-            Message.channel == route.c.channel,
             Message.status == Status.SCHEDULED,
             Message.scheduled_at <= _NOW,
             Message.valid_until > _NOW,
             ~contacts.is_suppressed(Message.workspace_id, Message.channel, Message.to_address),
-            ~paused,
+            account.is_not(None),
+            account.not_in(paused),
             ~twin_in_doubt,
             is_of_current_plan(),
             ~is_of_cancelled_batch(),
@@ -154,18 +175,18 @@ def _claim(dialect: str) -> tuple[Any, Any, Update]:
             slot_at=None,
         )
     )
-    return given, route, statement
+    return given, statement
 
 
 @functools.cache
 def _claim_only() -> Any:
-    _, _, statement = _claim("sqlite")
+    _, statement = _claim("sqlite")
     return statement.returning(*CLAIMED)
 
 
 @functools.cache
 def _claim_and_note() -> Any:
-    given, route, statement = _claim("postgresql")
+    given, statement = _claim("postgresql")
     # Locked in the order of their ids: two workers whose batches overlap wait for each other, and never in a circle.
     locked = (
         select(Message.id)
@@ -176,14 +197,20 @@ def _claim_and_note() -> Any:
     )
     claimed = (
         statement.where(Message.id.in_(select(locked.c.id)))
-        .returning(*CLAIMED, given.c.attempt_id.label("attempt_id"), route.c.provider.label("by_provider"))
+        .returning(*CLAIMED, given.c.attempt_id.label("attempt_id"))
         .cte("claimed")
     )
     noted = (
         insert(Attempt)
         .from_select(
             ["id", "message_id", "number", "provider", "started_at"],
-            select(claimed.c.attempt_id, claimed.c.id, claimed.c.attempt, claimed.c.by_provider, _NOW),
+            select(
+                claimed.c.attempt_id,
+                claimed.c.id,
+                claimed.c.attempt,
+                _route("postgresql", claimed.c.channel, "provider"),
+                _NOW,
+            ),
             include_defaults=False,
         )
         .cte("noted")

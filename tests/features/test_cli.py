@@ -40,6 +40,8 @@ def test_wrong_values_are_refused_and_change_nothing(world: World) -> None:
         ("keys", "create", "bad:id"),
         ("senders", "add", "bad id", "+19876543210"),
         ("senders", "add", "ws_salon", "12345"),
+        ("senders", "add", "ws_salon", "hello@"),
+        ("senders", "add", "ws_salon", "a@b@c"),
     ):
         assert run(world, *arguments).exit_code == 2, arguments
 
@@ -67,3 +69,10 @@ def test_a_login_is_made_once_and_its_password_shown(world: World) -> None:
     assert PasswordHasher().verify(user.password_hash, password)
     assert memberships == [(user.id, "ws_salon")]
     assert run(world, "users", "add", "ann@example.com").exit_code == 2
+
+
+def test_an_email_address_may_be_a_sender(world: World) -> None:
+    assert run(world, "senders", "add", "ws_salon", "hello@salon.example").exit_code == 0
+    with reading() as session:
+        query = select(Sender.channel).where(Sender.address == "hello@salon.example")
+        assert session.scalars(query).all() == ["email"]

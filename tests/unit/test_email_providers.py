@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,7 @@ from app.channels.email_content import html_of, one_line
 from app.channels.resend import ResendProvider
 from app.channels.sendgrid import SendGridProvider
 from app.channels.smtp import SmtpProvider
-from tests.email_servers import KEY, At, EmailApiServer, MailServer
+from tests.email_servers import KEY, At, EmailApiServer, MailServer, own_tls
 from tests.twilio_server import Reply
 
 EMAIL = OutgoingMessage(
@@ -241,6 +242,22 @@ class TestMailServer:
 
         assert result.kind is FailureKind.CONFIGURATION
         assert not [command for command in server.said if command.startswith("AUTH")]
+
+    @pytest.mark.parametrize("from_the_start", [False, True])
+    def test_a_password_goes_through_tls_with_a_server_that_is_who_it_says(
+        self, from_the_start: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        theirs, ours = own_tls(tmp_path)
+        monkeypatch.setattr("app.channels.smtp.is_loopback", lambda _host: False)
+        with MailServer(password="secret", tls=theirs, from_the_start=from_the_start) as server:
+            stranger = SmtpProvider(server.url, timeout_s=5).send(EMAIL)
+            monkeypatch.setattr("app.channels.smtp.tls_context", lambda: ours)
+            result = SmtpProvider(server.url, timeout_s=5).send(EMAIL)
+
+        assert failure(stranger).kind is FailureKind.UNREACHABLE
+        assert isinstance(result, Accepted)
+        assert len(server.accepted) == 1
+        assert len([command for command in server.said if command.startswith("AUTH")]) == 1
 
     def test_tls_that_fails_lets_nothing_leave(self) -> None:
         with MailServer() as server:
