@@ -62,7 +62,12 @@ def test_what_waits_moves_with_its_time() -> None:
 
 
 def test_what_waits_for_the_same_time_and_address_stays() -> None:
-    assert compare([existing()], [planned()]).waiting == [(existing(), planned())]
+    assert compare([existing()], [planned()]).kept == [existing()]
+
+
+def test_what_waits_for_the_same_time_may_be_of_use_for_another() -> None:
+    row = existing(valid_until=NOON + timedelta(hours=30))
+    assert compare([row], [planned()]).waiting == [(row, planned())]
 
 
 def test_a_new_number_moves_what_waits() -> None:
