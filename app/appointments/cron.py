@@ -131,12 +131,12 @@ def _missing(
                 continue
             drafts.append(planner.draft(appointment, planned))
     # Whoever makes a plan holds the appointment, so what is not there now will not be there in a moment.
-    taken = messages.taken_job_ids(session, drafts)
-    drafts = [draft for draft in drafts if draft.job_id not in taken]
-    stored = messages.store(session, drafts, names_are_free=True)
-    appointments = {draft.job_id: draft.origin.appointment_id or "" for draft in drafts if draft.origin}
-    sendable = {draft.job_id for draft in drafts if draft.skipped is None}
-    return [(one, appointments[one.job_id]) for one in stored if one.job_id in sendable]
+    stored = messages.store(session, drafts)
+    return [
+        (one, draft.origin.appointment_id or "")
+        for one, draft in zip(stored, drafts, strict=True)
+        if draft.skipped is None and draft.origin
+    ]
 
 
 def _known(session: Session, appointment_ids: Sequence[str]) -> set[tuple[str, str, str]]:

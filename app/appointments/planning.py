@@ -202,7 +202,7 @@ def first_plan(session: Session, planner: Planner, appointment: Appointment, con
     marked = tracker.marked_types(session, appointment.workspace_id, [appointment.public_id])
     planned = planner.plan(appointment, contact, now, marked.get(appointment.public_id, ()))
     drafts = [planner.draft(appointment, one) for one in planned]
-    stored = messages.store(session, drafts, names_are_free=True)
+    stored = messages.store(session, drafts)
     return Diff(
         added=[_entry(one) for one in planned if one.reason is None],
         written=list(zip(stored, drafts, strict=True)),

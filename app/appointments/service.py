@@ -315,9 +315,29 @@ def page(
 
 
 def _contact(session: Session, workspace_id: str, person: Person) -> Contact:
+    """Whom it is with, held against being erased until the transaction ends.
+
+    Raises:
+        Invalid: nobody whom we know, and no way to reach them.
+    """
+    contacts.check_phone(person.phone)
+    for _ in range(2):  # whoever was erased between the two statements is somebody new
+        contact = _found_or_made(session, workspace_id, person)
+        held = select(Contact.id).where(Contact.id == contact.id, Contact.erased_at.is_(None))
+        if session.scalar(held.with_for_update(read=True, key_share=True)) is not None:
+            return contact
+        session.expunge(contact)
+    raise Conflict("The contact is being erased.", code="contact_erased")
+
+
+def _found_or_made(session: Session, workspace_id: str, person: Person) -> Contact:
     if person.contact_id is not None:
         contact = session.scalar(
-            select(Contact).where(Contact.workspace_id == workspace_id, Contact.public_id == person.contact_id)
+            select(Contact).where(
+                Contact.workspace_id == workspace_id,
+                Contact.public_id == person.contact_id,
+                Contact.erased_at.is_(None),
+            )
         )
         if contact is not None:
             return contact

@@ -202,12 +202,9 @@ def content_hash(body: str, media_urls: Sequence[str]) -> str:
     return hashlib.sha256("\0".join((body, *media_urls)).encode()).hexdigest()[:32]
 
 
-def store(session: Session, drafts: Sequence[Draft], *, names_are_free: bool = False) -> list[Stored]:
-    """Write drafts as rows, all in one statement.
-
-    ``names_are_free``: the caller holds what no other could take their job ids without.
-    """
-    rows = _rows(drafts, () if names_are_free else taken_job_ids(session, drafts))
+def store(session: Session, drafts: Sequence[Draft]) -> list[Stored]:
+    """Write drafts as rows, all in one statement."""
+    rows = _rows(drafts, _taken_job_ids(session, drafts))
     insert_rows(session, Message, rows)
     return _stored(rows)
 
@@ -222,7 +219,7 @@ def store_quickly(key: Key, draft: Draft, *, sender_was_named: bool) -> list[Sto
 
 def store_occurrences(session: Session, drafts: Sequence[Draft]) -> list[Stored]:
     """Write occurrences of a recurrence; those that have their row already are left alone (the unique key decides)."""
-    rows = _rows(drafts, taken_job_ids(session, drafts))
+    rows = _rows(drafts, _taken_job_ids(session, drafts))
     new = set(insert_ignore(session, Message, rows, returning=Message.id)) if rows else set()
     return _stored([row for row in rows if row["id"] in new and row["status"] == Status.SCHEDULED])
 
@@ -236,10 +233,14 @@ def _rows(drafts: Sequence[Draft], taken: Collection[str] = ()) -> list[dict[str
     rows: list[dict[str, Any]] = []
     # All rows of one statement have the same keys; those that most messages leave empty cost nothing there.
     with_origin, with_subject = any(draft.origin for draft in drafts), any(draft.subject for draft in drafts)
+    used = set(taken)
     for draft in drafts:
         row_id, channel = ids.new_id(), draft.channel or channel_of(draft.to)
         # A job id that follows from an idempotency key is in use again once the key has expired: then it is a new job.
-        keyed = draft.job_id if draft.job_id not in taken else None
+        # One that follows from an appointment's id may be that of another: an appointment can be called ``x-email``.
+        keyed = draft.job_id if draft.job_id not in used else None
+        if keyed is not None:
+            used.add(keyed)
         rows.append(
             {
                 "id": row_id,
@@ -275,8 +276,7 @@ def _rows(drafts: Sequence[Draft], taken: Collection[str] = ()) -> list[dict[str
     return rows
 
 
-def taken_job_ids(session: Session, drafts: Sequence[Draft]) -> set[str]:
-    """Which of the drafts' job ids are in use already; all of them are of one workspace."""
+def _taken_job_ids(session: Session, drafts: Sequence[Draft]) -> set[str]:
     keyed = [draft.job_id for draft in drafts if draft.job_id]
     if not keyed:
         return set()

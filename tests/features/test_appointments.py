@@ -183,3 +183,22 @@ def cancel(world: World) -> dict:
     response = world.salon.client.delete(f"{PATH}/uuid-123", headers={"Authorization": f"Bearer {world.salon.key}"})
     assert response.status_code == 200, response.text
     return dict(response.json["data"])
+
+
+def test_an_id_that_looks_like_another_s_job_takes_nothing_from_it(world: World) -> None:
+    make(world.salon, PATH, appointment(appointmentId="x"))
+    data = make(world.salon, PATH, appointment(appointmentId="x-email"))
+    assert len(data["reminders"]) == 6
+    world.work()
+    assert len(world.provider.posted) == 4
+
+
+def test_an_erased_person_is_nobody_any_more(world: World) -> None:
+    data = make(world.salon, PATH, appointment(appointmentDateTime="2026-05-12T10:00:00Z"))
+    world.salon.ask("DELETE", f"{PATH}/uuid-123")
+    world.work()
+    assert world.salon.ask("DELETE", f"/api/contacts/{data['contactId']}").status_code == 200
+    body = {"contactId": data["contactId"], "appointmentDateTime": "2026-05-15T10:00:00Z"}
+    answer = world.salon.post(PATH, body)
+    assert (answer.status_code, list(answer.json["error"]["fields"])) == (422, ["contactId"])
+    assert make(world.salon, PATH, appointment(appointmentId="new"))["contactId"] != data["contactId"]
