@@ -17,7 +17,7 @@ from app import queue
 from app.appointments.matching import Changes, Existing, fallback_text, match, reason_of, still_ahead
 from app.appointments.models import Appointment
 from app.channels import registry
-from app.channels.phone import WHATSAPP
+from app.channels.phone import addresses_by_channel
 from app.contacts.models import Contact
 from app.messages import service as messages
 from app.messages.models import Message
@@ -99,13 +99,8 @@ class Planner:
 
     def addresses(self, appointment: Appointment) -> dict[str, str | None]:
         """Where the person can be reached, by channel; None where we do not know."""
-        phone = appointment.phone
-        all_of_them = {
-            "sms": phone,
-            "whatsapp": f"{WHATSAPP}{phone}" if phone else None,
-            "email": appointment.email,
-        }
-        return {channel: address for channel, address in all_of_them.items() if channel in self._channels}
+        known = addresses_by_channel(appointment.phone, appointment.email)
+        return {channel: address for channel, address in known.items() if channel in self._channels}
 
     def senders(self, appointment: Appointment) -> dict[str, str]:
         """Whom the person hears from, by channel; empty where the workspace has no sender for it."""

@@ -104,3 +104,8 @@ def read_typed(text: str, countries: Sequence[str]) -> str:
         raise ValueError("is not a mobile number; give one that takes text messages, or an email address")
     typed: str = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     return typed
+
+
+def addresses_by_channel(phone: str | None, email: str | None) -> dict[Channel, str | None]:
+    """Where somebody with this number and this email address is reached, by channel."""
+    return {"sms": phone, "whatsapp": f"{WHATSAPP}{phone}" if phone else None, "email": email}

@@ -9,7 +9,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.sql import ColumnElement
 
 from app import clock, events
-from app.channels.phone import WHATSAPP, check_address
+from app.channels.phone import addresses_by_channel, check_address
 from app.contacts.models import Contact, Suppression
 from app.database import insert_ignore
 from app.errors import Conflict, NotFound, invalid_field
@@ -78,10 +78,8 @@ def full_name(contact: Contact) -> str:
 
 def addresses(contact: Contact) -> dict[str, str]:
     """Where a person can be reached, by channel."""
-    found = {}
-    if contact.phone:
-        found = {"sms": contact.phone, "whatsapp": f"{WHATSAPP}{contact.phone}"}
-    return found | ({"email": contact.email} if contact.email else {})
+    known = addresses_by_channel(contact.phone, contact.email)
+    return {channel: address for channel, address in known.items() if address}
 
 
 def opted_out(session: Session, workspace_id: str, contacts: Iterable[Contact]) -> dict[str, list[str]]:

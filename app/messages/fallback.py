@@ -12,7 +12,7 @@ from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
 from app.appointments.models import Appointment
-from app.channels.phone import WHATSAPP
+from app.channels.phone import WHATSAPP, addresses_by_channel
 from app.channels.registry import available_channels
 from app.contacts.models import Contact
 from app.database import reading, writing
@@ -97,7 +97,7 @@ def _addresses(failed: Message, appointment: Appointment | None, contact: Contac
         number = failed.to_address.removeprefix(WHATSAPP)
         phone = number if number.startswith("+") else None
     email = (appointment and appointment.email) or (contact and contact.email)
-    known = {"sms": phone, "whatsapp": f"{WHATSAPP}{phone}" if phone else None, "email": email}
+    known = addresses_by_channel(phone or None, email or None)
     return {channel: address for channel, address in known.items() if address and channel in available_channels()}
 
 
