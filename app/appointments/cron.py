@@ -15,8 +15,8 @@ from sqlalchemy.orm import Session
 
 from app import metrics
 from app.appointments.models import Appointment
-from app.appointments.planning import Planner, confirmations
 from app.appointments.service import OPEN
+from app.appointments.workspace_planner import Planner, confirmations
 from app.contacts.models import Contact
 from app.database import is_outage, reading, writing
 from app.logs import get_logger

@@ -5,177 +5,26 @@ what waits is moved to it or called off, and what is on its way keeps the old re
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from app import queue
+from app.appointments.diff import Diff, entry, entry_of
 from app.appointments.matching import Changes, Existing, fallback_text, match, reason_of, still_ahead
 from app.appointments.models import Appointment
-from app.channels import registry
-from app.channels.phone import addresses_by_channel
+from app.appointments.workspace_planner import Planner, confirmations, explanation
 from app.contacts.models import Contact
 from app.messages import service as messages
 from app.messages.models import Message
-from app.messages.service import Draft, Origin, SenderBook, Stored, time_text
+from app.messages.service import Draft, Stored
 from app.messages.states import Reason, Status
-from app.reminders import settings as reminder_settings
 from app.reminders import tracker
-from app.reminders.planner import Facts, Planned, channels_of, plan
-from app.reminders.policy import Policy
+from app.reminders.planner import Planned, channels_of
 
-RETRY_POLICY = "reminder"
 CANCELLATION = "cancellation"
-DEFAULT_POLICY = {"booking": "every-2h"}
-"""By the door that an appointment came in by: seed 004's bookings are reminded every two hours; else ``classic``."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A reminder as an answer names it."""
-
-    job_id: str
-    reminder_type: str
-    channel: str
-    due_at: datetime
-    was_due_at: datetime | None = None
-    reason: Reason | None = None
-
-
-@dataclass(slots=True)
-class Diff:
-    """What became of a plan's reminders, and what is to be done in Redis once that is committed."""
-
-    moved: list[Entry] = field(default_factory=list)
-    added: list[Entry] = field(default_factory=list)
-    cancelled: list[Entry] = field(default_factory=list)
-    already_sent: list[Entry] = field(default_factory=list)
-    written: list[tuple[Stored, Draft]] = field(default_factory=list)
-    """The rows of a first plan: all that there is to show of it."""
-    stored: list[Stored] = field(default_factory=list)
-    nudges: list[queue.Nudge] = field(default_factory=list)
-    dropped_jobs: list[str] = field(default_factory=list)
-
-    def announce(self) -> None:
-        """After the commit."""
-        messages.announce(self.stored)
-        queue.try_add(self.nudges)
-        queue.remove(self.dropped_jobs)
-
-
-class Planner:
-    """What the plans of one workspace follow from; read once for any number of appointments."""
-
-    def __init__(self, session: Session, workspace_id: str, settings: reminder_settings.Settings | None = None) -> None:
-        """``settings``: others than the workspace's, to try them out."""
-        self._session = session
-        self._book = SenderBook(session, workspace_id)
-        self._settings = settings or reminder_settings.load(session, workspace_id)
-        self._zone = self._book.zone
-        self._channels = registry.available_channels()
-        self._senders: dict[str, str | Reason] = {}
-
-    @property
-    def settings(self) -> reminder_settings.Settings:
-        """The workspace's reminder settings."""
-        return self._settings
-
-    def zone_of(self, appointment: Appointment) -> ZoneInfo:
-        """Where the appointment takes place."""
-        return ZoneInfo(appointment.timezone) if appointment.timezone else self._zone
-
-    def recipient_zone(self, contact: Contact) -> ZoneInfo:
-        """Where the person is: quiet hours are read there."""
-        return ZoneInfo(contact.timezone) if contact.timezone else self._zone
-
-    def policy_of(self, appointment: Appointment) -> Policy:
-        """The appointment's own policy, else its event type's, the workspace's, or that of the door it came in by."""
-        default = DEFAULT_POLICY.get(appointment.source, "classic")
-        return reminder_settings.policy_for(self._settings, appointment.event_type, appointment.policy, default)
-
-    def addresses(self, appointment: Appointment) -> dict[str, str | None]:
-        """Where the person can be reached, by channel; None where we do not know."""
-        known = addresses_by_channel(appointment.phone, appointment.email)
-        return {channel: address for channel, address in known.items() if channel in self._channels}
-
-    def senders(self, appointment: Appointment) -> dict[str, str]:
-        """Whom the person hears from, by channel; empty where the workspace has no sender for it."""
-        found = {channel: self._sender(channel, to) for channel, to in self.addresses(appointment).items() if to}
-        return {channel: "" if isinstance(sender, Reason) else sender for channel, sender in found.items()}
-
-    def plan(
-        self, appointment: Appointment, contact: Contact, now: datetime, marked: Collection[tuple[str, str]] = ()
-    ) -> list[Planned]:
-        """The appointment's reminders as they should be now."""
-        zone = self.zone_of(appointment)
-        facts = Facts(
-            appointment_id=appointment.public_id,
-            starts_at=appointment.starts_at,
-            booked_at=appointment.booked_at,
-            event_zone=zone,
-            recipient_zone=self.recipient_zone(contact),
-            addresses=self.addresses(appointment),
-        )
-        planned = plan(facts, self.policy_of(appointment), self._settings.preferences, now)
-        return [
-            one.skipped(Reason.ALREADY_MARKED)
-            if one.reason is None and tracker.is_marked(marked, one.reminder_type, one.channel)
-            else one
-            for one in planned
-        ]
-
-    def draft(self, appointment: Appointment, planned: Planned) -> Draft:
-        """A planned reminder as the message that it will be; its text is written when it is sent."""
-        address = self.addresses(appointment).get(planned.channel) or ""
-        sender = self._sender(planned.channel, address) if address else ""
-        reason = planned.reason or (sender if isinstance(sender, Reason) else None)
-        return Draft(
-            workspace_id=appointment.workspace_id,
-            to=address,
-            channel=planned.channel,
-            sender="" if isinstance(sender, Reason) else sender,
-            body="",
-            due_at=planned.due_at,
-            due_text=time_text(planned.due_at, self.zone_of(appointment)),
-            valid_until=planned.valid_until,
-            job_id=planned.job_id,
-            retry_policy=RETRY_POLICY,
-            skipped=reason,
-            origin=Origin(
-                kind=planned.kind,
-                contact_id=appointment.contact_id,
-                appointment_id=appointment.id,
-                plan_revision=appointment.revision,
-                reminder_type=planned.reminder_type,
-                plan=explanation(planned),
-                fallback=fallback_text(planned),
-            ),
-        )
-
-    def _sender(self, channel: str, address: str) -> str | Reason:
-        """Depends on the channel only, as nobody asks for a certain one."""
-        if channel not in self._senders:
-            # That the workspace has none must not keep anybody from booking.
-            self._senders[channel] = self._book.choose_any(address) or Reason.CHANNEL_UNAVAILABLE
-        return self._senders[channel]
-
-
-def confirmations(policy: Policy) -> frozenset[str]:
-    """The reminder types that are about the booking and not about the time."""
-    return frozenset(rule.reminder_type for rule in policy.rules if rule.type == "at_booking")
-
-
-def explanation(planned: Planned) -> dict[str, Any]:
-    """How a due time came about, as it is stored beside the message."""
-    return {
-        "plannedFor": planned.planned_for.isoformat(),
-        "quiet": planned.quiet,
-        "steps": [dict(step) for step in planned.steps],
-    }
 
 
 def lock(session: Session, workspace_id: str, public_id: str) -> Appointment | None:
@@ -199,7 +48,7 @@ def first_plan(session: Session, planner: Planner, appointment: Appointment, con
     drafts = [planner.draft(appointment, one) for one in planned]
     stored = messages.store(session, drafts)
     return Diff(
-        added=[_entry(one) for one in planned if one.reason is None],
+        added=[entry(one) for one in planned if one.reason is None],
         written=list(zip(stored, drafts, strict=True)),
         stored=_sendable(stored, drafts),
     )
@@ -283,8 +132,8 @@ def _apply(
             session.execute(update(Message).where(Message.id == holder.id).values(job_id=archived))
     drafts = [planner.draft(appointment, one) for one in new]
     diff.stored = _sendable(messages.store(session, drafts), drafts)
-    diff.added = [_entry(one) for one in changes.added]
-    diff.already_sent = [_entry_of(row) for row in (*changes.sent, *changes.fenced)]
+    diff.added = [entry(one) for one in changes.added]
+    diff.already_sent = [entry_of(row) for row in (*changes.sent, *changes.fenced)]
     return diff
 
 
@@ -330,7 +179,7 @@ def _move(
     )
     diff.dropped_jobs.append(queue.send_nudge(row.id, row.revision, None).job_id)
     diff.nudges.append(queue.send_nudge(row.id, row.revision + 1, draft.due_at))
-    diff.moved.append(_entry_of(row, planned))
+    diff.moved.append(entry_of(row, planned))
 
 
 def _drop(
@@ -343,7 +192,7 @@ def _drop(
         values |= {"status": Status.SKIPPED, "plan_revision": appointment.revision, "plan": explanation(planned)}
     session.execute(update(Message).where(Message.id == row.id, Message.status == Status.SCHEDULED).values(**values))
     diff.dropped_jobs.append(queue.send_nudge(row.id, row.revision, None).job_id)
-    diff.cancelled.append(_entry_of(row, reason=reason))
+    diff.cancelled.append(entry_of(row, reason=reason))
 
 
 def call_off(session: Session, appointment: Appointment, reason: Reason, now: datetime) -> Diff:
@@ -355,10 +204,10 @@ def call_off(session: Session, appointment: Appointment, reason: Reason, now: da
     session.flush()
     for row in rows_of(session, [appointment.id], hold=True):
         if row.status is Status.SCHEDULED:
-            diff.cancelled.append(_entry_of(row, reason=reason))
+            diff.cancelled.append(entry_of(row, reason=reason))
             diff.dropped_jobs.append(queue.send_nudge(row.id, row.revision, None).job_id)
         elif row.status not in (Status.CANCELLED, Status.SKIPPED, Status.FAILED):
-            diff.already_sent.append(_entry_of(row))
+            diff.already_sent.append(entry_of(row))
     session.execute(
         update(Message)
         .where(Message.appointment_id == appointment.id, Message.status == Status.SCHEDULED)
@@ -442,13 +291,3 @@ def rows_of(session: Session, appointment_ids: Sequence[str], *, hold: bool = Fa
 
 def _sendable(stored: Sequence[Stored], drafts: Sequence[Draft]) -> list[Stored]:
     return [row for row, draft in zip(stored, drafts, strict=True) if draft.skipped is None]
-
-
-def _entry(planned: Planned) -> Entry:
-    return Entry(planned.job_id, planned.reminder_type, planned.channel, planned.due_at, reason=planned.reason)
-
-
-def _entry_of(row: Existing, planned: Planned | None = None, reason: Reason | None = None) -> Entry:
-    due_at = planned.due_at if planned else row.due_at
-    was = row.due_at if planned else None
-    return Entry(row.job_id, row.reminder_type, row.channel, due_at, was, reason)

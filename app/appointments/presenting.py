@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 
 from app import clock
 from app.appointments import schemas, service
+from app.appointments.diff import Diff, Entry
 from app.appointments.models import Appointment
-from app.appointments.planning import Diff, Entry
 from app.appointments.service import Booked
 from app.contacts.models import Contact
 from app.ids import message_id

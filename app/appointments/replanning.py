@@ -18,10 +18,11 @@ from sqlalchemy.orm import Session
 
 from app import clock, events, metrics
 from app.appointments import planning
+from app.appointments.diff import Diff
 from app.appointments.matching import Changes, Existing
 from app.appointments.models import Appointment, Replan
-from app.appointments.planning import Diff, Planner
 from app.appointments.service import OPEN
+from app.appointments.workspace_planner import Planner
 from app.contacts.models import Contact
 from app.database import insert_ignore, is_outage, reading, writing
 from app.logs import get_logger

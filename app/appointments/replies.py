@@ -23,7 +23,8 @@ from app.logs import get_logger
 from app.messages import service as messages
 from app.messages import sweep
 from app.messages.models import InboundMessage, Message
-from app.messages.service import Draft, Origin, SenderBook, Stored, time_text
+from app.messages.senders import SenderBook
+from app.messages.service import Draft, Origin, Stored, time_text
 from app.webhooks import inbound
 from app.workspaces import audit, preferences
 

@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session
 
 from app import clock, ids
 from app.appointments import planning
+from app.appointments.diff import Diff
 from app.appointments.models import Appointment
-from app.appointments.planning import Diff, Planner
+from app.appointments.workspace_planner import Planner
 from app.contacts import service as contacts
 from app.contacts.models import Contact
 from app.database import insert_ignore

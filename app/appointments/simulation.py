@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.appointments import service
 from app.appointments.models import Appointment
-from app.appointments.planning import Planner
+from app.appointments.workspace_planner import Planner
 from app.contacts import service as contacts
 from app.contacts.models import Contact
 from app.errors import invalid_field

@@ -22,7 +22,7 @@ from app.messages import batch_schemas as schemas
 from app.messages import batches, service
 from app.messages.bulk_views import slow_senders
 from app.messages.models import Batch
-from app.messages.service import SenderBook
+from app.messages.senders import SenderBook
 from app.messages.views import after, at_given, valid_until
 
 blueprint = Blueprint("batches", __name__, url_prefix="/api/batches")

@@ -15,7 +15,8 @@ from app.api.idempotency import Outcome
 from app.errors import ApiError
 from app.ids import keyed_job_id, message_id
 from app.messages import forecast, schemas, service
-from app.messages.service import Draft, SenderBook, Stored, time_text
+from app.messages.senders import SenderBook
+from app.messages.service import Draft, Stored, time_text
 from app.messages.views import TAG, after, at_given, trigger
 
 

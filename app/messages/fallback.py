@@ -20,7 +20,8 @@ from app.errors import Invalid
 from app.logs import get_logger
 from app.messages import service, statements
 from app.messages.models import MAY_FALL_BACK, Message
-from app.messages.service import Draft, Origin, SenderBook, Stored, time_text
+from app.messages.senders import SenderBook
+from app.messages.service import Draft, Origin, Stored, time_text
 from app.messages.states import Reason, Status
 
 BATCH = 200

@@ -24,7 +24,8 @@ from app.message_templates.service import canonical_kind
 from app.message_templates.views import TAG, blueprint
 from app.messages import previews, service
 from app.messages.previews import Preview, Wanted, WarningCode
-from app.messages.service import Draft, SenderBook, time_text
+from app.messages.senders import SenderBook
+from app.messages.service import Draft, time_text
 
 NO_PRICE = "This workspace has not said what a message costs (its setting `prices`)."
 

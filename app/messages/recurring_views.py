@@ -18,7 +18,7 @@ from app.errors import invalid_field
 from app.messages import examples, recurring, schemas, service
 from app.messages.models import Recurrence
 from app.messages.recurrence import RecurrenceError, Rule, next_runs
-from app.messages.service import SenderBook
+from app.messages.senders import SenderBook
 
 blueprint = Blueprint("recurring", __name__, url_prefix="/api/trigger")
 TAG = "Recurring messages"

@@ -22,7 +22,8 @@ from app.errors import invalid_field
 from app.ids import keyed_job_id, message_id
 from app.messages import schemas, service
 from app.messages.models import Message
-from app.messages.service import Draft, SenderBook, Stored, time_text
+from app.messages.senders import SenderBook
+from app.messages.service import Draft, Stored, time_text
 from app.messages.states import Status, job_status, message_status
 from app.workspaces.service import Key
 

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import insert
 from sqlalchemy.exc import OperationalError
 
-from app.appointments import cron, planning
+from app.appointments import cron, workspace_planner
 from app.appointments.models import Appointment
 from app.contacts.models import Contact
 from app.database import writing
@@ -103,14 +103,14 @@ def test_many_at_once_make_each_reminder_once(nine: World) -> None:
 
 def test_one_that_cannot_be_planned_stops_no_other(nine: World, monkeypatch: pytest.MonkeyPatch) -> None:
     written_by_hand("ws_salon", 5)
-    plan_one = planning.Planner.plan
+    plan_one = workspace_planner.Planner.plan
 
-    def refuse(self: planning.Planner, row: Appointment, *rest: object) -> object:
+    def refuse(self: workspace_planner.Planner, row: Appointment, *rest: object) -> object:
         if row.public_id == "meeting-3":
             raise ValueError("broken")
         return plan_one(self, row, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(planning.Planner, "plan", refuse)
+    monkeypatch.setattr(workspace_planner.Planner, "plan", refuse)
     assert nine.salon.get(PATH).json["data"] == {"checked": 5, "scheduled": 8, "skipped": 0, "failed": 1}
     monkeypatch.undo()
     assert nine.salon.get(PATH).json["data"]["scheduled"] == 2
