@@ -13,7 +13,8 @@ import redis
 import structlog
 from flask import Flask
 from flask_migrate import upgrade
-from sqlalchemy import text
+from sqlalchemy import event, text
+from werkzeug.routing import Rule
 
 from app import clock, metrics
 from app.channels.testing import ScriptedProvider
@@ -32,6 +33,22 @@ def _plain_tracebacks() -> None:
     """structlog's own default draws each frame with its local variables, which takes seconds."""
     plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(processors=[*structlog.get_config()["processors"][:-1], plain])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _addresses_are_compiled_once() -> Iterator[None]:
+    """Every test has an app of its own, and half of making one is compiling the same addresses again."""
+    compile_builder, made = Rule._compile_builder, dict[Any, Any]()
+
+    def compiled(rule: Rule, append_unknown: bool = True) -> Any:
+        key = append_unknown, tuple(rule._trace), repr(sorted((rule.defaults or {}).items()))
+        if key not in made:
+            made[key] = compile_builder(rule, append_unknown)
+        return made[key]
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Rule, "_compile_builder", compiled)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -53,8 +70,11 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def migrated_postgres() -> Iterator[str]:
     """A migrated PostgreSQL database of this test process."""
     stores.need_postgres()
-    with stores.postgres_database(f"bellhop_test_{os.getpid()}") as url:
+    name = f"bellhop_test_{os.getpid()}"
+    with stores.postgres_database(name) as url:
         _migrate(url)
+        # No test pulls the plug of the machine: whether the disk has it already makes no difference to any of them.
+        stores.run_on_postgres(f'ALTER DATABASE "{name}" SET synchronous_commit TO off')
         yield url
 
 
@@ -94,6 +114,9 @@ def make_app(database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch)
     def make(**values: Any) -> Flask:
         app = create_app(make_settings(**{"database_url": database_url, "redis_url": redis_url} | values))
         apps.append(app)
+        with app.app_context():
+            if db.engine.dialect.name == "sqlite":
+                event.listen(db.engine, "connect", _without_waiting_for_the_disk)
         return app
 
     yield make
@@ -103,6 +126,10 @@ def make_app(database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch)
                 _empty()
             db.engine.dispose()
             app.extensions["bellhop.redis"].close()
+
+
+def _without_waiting_for_the_disk(connection: Any, _record: Any) -> None:
+    connection.execute("PRAGMA synchronous=OFF")
 
 
 def _empty() -> None:

@@ -92,6 +92,12 @@ def need_postgres() -> None:
         pytest.skip(problem)
 
 
+def run_on_postgres(statement: str) -> None:
+    """One statement of an administrator's."""
+    with closing(psycopg.connect(POSTGRES_URL, autocommit=True)) as admin:
+        admin.execute(statement)
+
+
 @contextmanager
 def postgres_database(name: str) -> Iterator[str]:
     """A database of its own; yields its URL."""
