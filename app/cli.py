@@ -88,7 +88,7 @@ def switch_form_on(workspace_id: str, **values: Any) -> None:
     _workspace_id(workspace_id)
     with writing() as session:
         service.ensure_workspace(session, workspace_id)
-        present = booking_form.booking_form(session.get_one(Workspace, workspace_id)).model_dump()
+        present = booking_form.booking_form(session.get_one(Workspace, workspace_id)).model_dump(by_alias=False)
         chosen = {name: value for name, value in values.items() if value}
         try:
             form = booking_form.BookingForm(**present | chosen | {"enabled": True})

@@ -6,7 +6,7 @@ reads the same text that it would be sent. A test compares the rows with those t
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import repeat
 from typing import Any
@@ -73,7 +73,7 @@ def encoder(kind: TypeEngine[Any], dialect: Dialect) -> Encoder | None:
 def _instant(value: datetime) -> str:
     if value.tzinfo is None:
         raise ValueError("a naive datetime has no place in the database")
-    return value.isoformat()
+    return value.astimezone(UTC).isoformat()  # offsets of 16 hours and more are none for PostgreSQL
 
 
 def _json(value: Any) -> str:

@@ -15,6 +15,11 @@ VIA = "-via-"
 """In the job id of a reminder that takes the next channel (``app.messages.fallback``)."""
 
 
+def archive_mark(revision: int) -> str:
+    """What a reminder of a revision gets behind its job id when a later one takes that."""
+    return f"-r{revision}"
+
+
 @dataclass(frozen=True, slots=True)
 class Existing:
     """A reminder of the present plan as it stands in the database."""
@@ -40,6 +45,11 @@ class Existing:
         """Whether a plan wants it as it is."""
         wanted = planned.due_at, planned.valid_until, planned.kind, fallback_text(planned), sender
         return (self.due_at, self.valid_until, self.kind, self.fallback, self.sender) == wanted
+
+    @property
+    def is_archived(self) -> bool:
+        """Whether a later reminder has taken its name."""
+        return self.job_id.endswith(archive_mark(self.plan_revision))
 
     @property
     def is_under_way(self) -> bool:

@@ -13,18 +13,19 @@ from sqlalchemy.orm import Session
 
 from app import queue
 from app.appointments.diff import Diff, entry, entry_of
-from app.appointments.matching import Changes, Existing, fallback_text, match, reason_of, still_ahead
+from app.appointments.matching import Changes, Existing, archive_mark, fallback_text, match, reason_of, still_ahead
 from app.appointments.models import Appointment
 from app.appointments.workspace_planner import Planner, confirmations, explanation
 from app.contacts.models import Contact
 from app.messages import service as messages
 from app.messages.models import Message
 from app.messages.service import Draft, Stored
-from app.messages.states import Reason, Status
+from app.messages.states import ACCEPTED, IN_FLIGHT, Reason, Status
 from app.reminders import tracker
 from app.reminders.planner import Planned, channels_of
 
 CANCELLATION = "cancellation"
+GONE = ACCEPTED | IN_FLIGHT
 
 
 def lock(session: Session, workspace_id: str, public_id: str) -> Appointment | None:
@@ -87,7 +88,14 @@ def compare(
     only_ahead: bool = False,
 ) -> Changes:
     """What a new plan would do to an appointment's reminders (`rows_of`); nothing is written."""
-    current = [row for row in rows if row.plan_revision == appointment.revision and row.reminder_type != CANCELLATION]
+    # What went out under an older plan counts as well, unless a later one has taken its place: an appointment can have
+    # been over, and be open again.
+    current = [
+        row
+        for row in rows
+        if row.reminder_type != CANCELLATION
+        and (row.plan_revision == appointment.revision or (row.status in GONE and not row.is_archived))
+    ]
     planned = planner.plan(appointment, contact, now, marked)
     under_way: list[Existing] = []
     if only_ahead:
@@ -128,7 +136,7 @@ def _apply(
     for one in new:
         if (holder := names.get(one.job_id)) is not None:
             # The name goes to the new one; the old one can still be found under its revision.
-            archived = f"{holder.job_id}-r{holder.plan_revision}"
+            archived = f"{holder.job_id}{archive_mark(holder.plan_revision)}"
             session.execute(update(Message).where(Message.id == holder.id).values(job_id=archived))
     drafts = [planner.draft(appointment, one) for one in new]
     diff.stored = _sendable(messages.store(session, drafts), drafts)

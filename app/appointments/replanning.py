@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import select, tuple_, update
+from sqlalchemy import func, select, tuple_, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -27,6 +27,7 @@ from app.contacts.models import Contact
 from app.database import insert_ignore, is_outage, reading, writing
 from app.logs import get_logger
 from app.messages import sweep
+from app.messages.models import Message
 from app.reminders import tracker
 from app.workspaces.models import Workspace
 
@@ -34,6 +35,8 @@ BATCH = 100
 """Appointments of one transaction: SQLite's other writers wait for it."""
 PATIENCE_S = 3.0
 """How long a request goes on with it before it answers that it is in progress; a sweep stops after as long, too."""
+MOST_REMINDERS = 1500
+"""Of one batch."""
 EVERY = timedelta(seconds=1)
 """At each sweep."""
 
@@ -146,7 +149,8 @@ def _step(workspace_id: str, contact_id: str, result: Affected) -> bool:
         if mark is None:
             return False
         now = clock.now()
-        found = _page(session, workspace_id, contact_id, (max(mark.place_at, now), mark.place_id))
+        page = _page(session, workspace_id, contact_id, (max(mark.place_at, now), mark.place_id))
+        found = _portion(session, page)
         # In the order of their ids, as the cron does: two of us wait for each other, and never in a circle.
         ids = [appointment.id for appointment, _ in found]
         held = select(Appointment).where(Appointment.id.in_(ids)).order_by(Appointment.id)
@@ -155,14 +159,31 @@ def _step(workspace_id: str, contact_id: str, result: Affected) -> bool:
         planner = Planner(session, workspace_id)
         for appointment, contact, _ in _changed(session, planner, found, now):
             diffs.append(planning.replan(session, planner, appointment, contact, now, only_ahead=True))
-        if len(found) == BATCH:
+        more = len(page) == BATCH or len(found) < len(page)
+        if more:
             mark.place_at, mark.place_id = _place(found)
         else:
             session.delete(mark)
     for diff in diffs:
         diff.announce()
         result.count(diff)
-    return len(found) == BATCH
+    return more
+
+
+def _portion(session: Session, page: Found) -> Found:
+    """The first ones of a page, as many as have `MOST_REMINDERS` together; at least one. A transaction holds up others,
+    on SQLite everybody.
+    """
+    ids = [appointment.id for appointment, _ in page]
+    counted = select(Message.appointment_id, func.count()).where(Message.appointment_id.in_(ids))
+    numbers = {row[0]: row[1] for row in session.execute(counted.group_by(Message.appointment_id))}
+    total, taken = 0, 0
+    for appointment, _ in page:
+        total += numbers.get(appointment.id, 0)
+        if taken and total > MOST_REMINDERS:
+            break
+        taken += 1
+    return page[:taken]
 
 
 def _page(session: Session, workspace_id: str, contact_id: str, place: tuple[datetime, str]) -> Found:

@@ -8,6 +8,7 @@ from datetime import date, time, timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AliasChoices, ConfigDict, Field, StringConstraints, model_validator
+from pydantic.alias_generators import to_camel
 
 from app.api.body import ApiModel, about, example
 from app.appointments import examples
@@ -148,6 +149,9 @@ class Change(_Details):
     def _something(self) -> "Change":
         if not self.model_fields_set - {"workspace_id"}:
             raise about(("body",), "names nothing to change")
+        names = [to_camel(name) for name in ("name", "first_name", "last_name") if getattr(self, name) is not None]
+        if names and self.contact_id is None and self.phone is None and self.email is None:
+            raise about(names, "is the contact's: change it there (PATCH /api/contacts/{contactId})")
         return self
 
 

@@ -316,7 +316,8 @@ def page(
 
 
 def _contact(session: Session, workspace_id: str, person: Person) -> Contact:
-    """Whom it is with, held against being erased until the transaction ends.
+    """Whom it is with, held against being changed or erased until the transaction ends: a new number reaches either
+    this appointment or, afterwards, the plan that it has by then.
 
     Raises:
         Invalid: nobody whom we know, and no way to reach them.
@@ -324,8 +325,8 @@ def _contact(session: Session, workspace_id: str, person: Person) -> Contact:
     contacts.check_phone(person.phone)
     for _ in range(2):  # whoever was erased between the two statements is somebody new
         contact = _found_or_made(session, workspace_id, person)
-        held = select(Contact.id).where(Contact.id == contact.id, Contact.erased_at.is_(None))
-        if session.scalar(held.with_for_update(read=True, key_share=True)) is not None:
+        held = select(Contact).where(Contact.id == contact.id, Contact.erased_at.is_(None)).with_for_update(read=True)
+        if session.scalar(held.execution_options(populate_existing=True)) is not None:
             return contact
         session.expunge(contact)
     raise Conflict("The contact is being erased.", code="contact_erased")

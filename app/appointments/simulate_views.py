@@ -24,6 +24,7 @@ from app.messages.schemas import Time, WorkspaceId
 from app.messages.words import REASON, when
 from app.reminders.policy import PRESETS, outside_name, parse_policy
 from app.reminders.schemas import GivenPolicy, SettingsFields
+from app.workspaces.service import ensure_workspace
 from app.zones import ClockChange
 
 blueprint = Blueprint("simulate", __name__, url_prefix="/api")
@@ -149,6 +150,7 @@ def simulate_appointment(caller: Caller, payload: Simulate) -> Timeline:
 
     # In a transaction that is rolled back, because the choice of a sender may add one to the sandbox.
     def work(session: Session) -> tuple[Simulation, list[Composed]]:
+        ensure_workspace(session, workspace_id)
         result = simulation.simulate(session, workspace_id, wish)
         return result, simulation.texts(session, workspace_id, result) if payload.render else []
 

@@ -151,7 +151,7 @@ def check_meetings(caller: Caller, payload: schemas.Which) -> CronRun:
     crons,
     "POST",
     "/meeting-reminders",
-    query=schemas.Which,
+    optional_body=schemas.Which,
     answer=CronRun,
     summary="The same by POST",
     tag=TAG,

@@ -1,6 +1,6 @@
 """People: finding, making and changing them, and their opting out and in again."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import delete, exists, or_, select, update
@@ -9,7 +9,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.sql import ColumnElement
 
 from app import clock, events
-from app.channels.phone import addresses_by_channel, check_address
+from app.channels.phone import Channel, addresses_by_channel, check_address
 from app.contacts.models import Contact, Suppression
 from app.database import insert_ignore
 from app.errors import Conflict, NotFound, invalid_field
@@ -158,11 +158,28 @@ def change(session: Session, contact: Contact, values: dict[str, Any]) -> Contac
     except IntegrityError:
         raise _taken(session, {"workspace_id": contact.workspace_id, **values}, besides=contact.id) from None
     session.refresh(contact)
+    _carry_opt_outs_over(session, contact, addresses_by_channel(phone, email))
     if plans_follow:
         events.contact_changing.send(
             session=session, workspace_id=contact.workspace_id, contact_id=contact.id, phone=phone, email=email
         )
     return contact
+
+
+def _carry_opt_outs_over(session: Session, contact: Contact, before: Mapping[Channel, str | None]) -> None:
+    """Who did not want messages does not want them on a new number either."""
+    for channel, address in addresses(contact).items():
+        old = before.get(channel)  # type: ignore[call-overload]
+        if old is not None and old != address:
+            source = session.scalar(
+                select(Suppression.source).where(
+                    Suppression.workspace_id == contact.workspace_id,
+                    Suppression.channel == channel,
+                    Suppression.address == old,
+                )
+            )
+            if source is not None:
+                suppress(session, [contact.workspace_id], channel, address, source)
 
 
 PLANNED_BY = ("phone", "email", "timezone")

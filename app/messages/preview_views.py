@@ -1,9 +1,10 @@
 """The routes under /api/templates that show what a text looks like, and send it to whoever writes it."""
 
+import re
 from functools import partial
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 from sqlalchemy.orm import Session
 
 from app import clock
@@ -13,7 +14,7 @@ from app.api.body import ApiModel, example
 from app.api.endpoint import dump, endpoint
 from app.api.fields import Time, WorkspaceQuery, plain
 from app.api.idempotency import Outcome
-from app.channels.phone import WHATSAPP, check_address
+from app.channels.phone import WHATSAPP, channel_of, check_address
 from app.database import reading
 from app.errors import invalid_field
 from app.extensions import settings
@@ -24,6 +25,7 @@ from app.message_templates.service import canonical_kind
 from app.message_templates.views import TAG, blueprint
 from app.messages import previews, service
 from app.messages.previews import Preview, Wanted, WarningCode
+from app.messages.schemas import ADDRESS_PATTERN
 from app.messages.senders import SenderBook
 from app.messages.service import Draft, time_text
 
@@ -45,6 +47,12 @@ class PreviewTemplate(WorkspaceQuery):
     at: Time | None = Field(None, description="When it would be sent. Default: now.")
 
 
+def _sender(value: str) -> str:
+    if channel_of(value) != "email" and not re.fullmatch(ADDRESS_PATTERN, value):
+        raise ValueError("must be a number in E.164 form, for WhatsApp after whatsapp:, or an email address")
+    return value
+
+
 class SendTest(PreviewTemplate):
     """The same, and where to send it."""
 
@@ -53,7 +61,7 @@ class SendTest(PreviewTemplate):
     to: Annotated[str, StringConstraints(min_length=3, max_length=320)] = Field(
         description="Your own number in E.164 form, or your address for an email."
     )
-    from_number: Annotated[str, StringConstraints(min_length=3, max_length=320)] | None = Field(
+    from_number: Annotated[str, StringConstraints(max_length=320), AfterValidator(_sender)] | None = Field(
         None, description="As for any message: one of the workspace's senders."
     )
 

@@ -23,7 +23,7 @@ RuleType = Literal["at_booking", "before", "every"]
 
 _OFFSET = re.compile(r"([0-9]{1,5})(m|h|d|w)")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _SPELT = re.compile(r"([0-9]{1,6}) ?(m|mins?|minutes?|h|hrs?|hours?|d|days?|w|wks?|weeks?)", re.ASCII | re.IGNORECASE)
 _LARGER = {"m": (60, "h"), "d": (7, "w")}
 """Units of which so many are exactly one of another. Not hours and days: a day has 23 or 25 of them twice a year."""

@@ -62,7 +62,7 @@ class Key:
     ) -> "Key":
         """The key of a call, whatever its spelling of the type."""
         kind = canonical_type(reminder_type)
-        return cls(workspace_id, entity_type, entity_id, kind, user_id, channel or "", occurrence or "")
+        return cls(workspace_id, _entity_type(entity_type), entity_id, kind, user_id, channel or "", occurrence or "")
 
     def row(self) -> dict[str, str]:
         """Its columns."""
@@ -139,6 +139,7 @@ def get_reminders_sent_for_entity(
     entity_type: str, entity_id: str, *, workspace_id: str = DEFAULT_WORKSPACE, limit: int | None = None
 ) -> list[Sent]:
     """All reminders of an entity that were marked, or sent by us, in the order of their times; the first ``limit``."""
+    entity_type = _entity_type(entity_type)
     with reading() as session:
         rows = session.execute(
             select(
@@ -262,6 +263,11 @@ def marked_types(session: Session, workspace_id: str, appointment_ids: Sequence[
 def is_marked(marked: Collection[tuple[str, str]], reminder_type: str, channel: str) -> bool:
     """Whether a reminder on a channel is among what `marked_types` found."""
     return (reminder_type, "") in marked or (reminder_type, channel) in marked
+
+
+def _entity_type(text: str) -> str:
+    """Those that may mean our own appointments in one spelling; a caller's own types are what they are."""
+    return text.upper() if text.upper() in APPOINTMENT_TYPES else text
 
 
 def _appointment(session: Session, key: Key, *, lock: bool = False) -> Appointment | None:
