@@ -93,7 +93,7 @@ def _try(inbound_id: str) -> None:
     except SQLAlchemyError as error:
         metrics.errors.inc("replies")
         log.error("reply not acted on", inbound_id=inbound_id, error=str(error).splitlines()[0])
-    except Exception:
+    except Exception:  # a defect with one reply must not keep the others from being read
         metrics.errors.inc("replies")
         log.exception("reply not acted on", inbound_id=inbound_id)
 
