@@ -1,6 +1,6 @@
-"""Two whole installations, started as a user would, that lose processes, answers and stores while messages go out.
+"""A whole installation, started as a user would, whose account is refused while messages go out and processes die.
 
-Each is one story, because what takes long is waiting: a lease of 12 s (with a time-out of 1 s), half a minute before a
+It is one story, because what takes long is waiting: a lease of 12 s (with a time-out of 1 s), half a minute before a
 message may be missed in the provider's log, a minute between two probes of the account. The witness is a server that
 speaks Twilio's API: it counts what it accepted, and when.
 """
@@ -24,15 +24,6 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
 KEY = "a-key-of-the-acceptance-test-000001"
 SENDER = "+19876543210"
 SETTLED_WITHIN_S = 100.0
-
-UNCLEAR = {
-    "time-out after acceptance": Reply(accept=True, delay_s=1.5),
-    "500 after acceptance": Reply(accept=True, status=500),
-    "reset after acceptance": Reply(accept=True, reset=True),
-    "half an answer after acceptance": Reply(accept=True, truncate=True),
-    "503 without acceptance": Reply(accept=False, status=503),
-    "reset without acceptance": Reply(accept=False, reset=True),
-}
 
 
 class Story:
@@ -132,80 +123,6 @@ def environment(twilio: TwilioServer, **more: str) -> dict[str, str]:
         "RATE_LIMIT": "0",
         **more,
     }
-
-
-def test_one_machine_that_is_killed_flushed_and_lied_to(tmp_path: Path, twilio: TwilioServer) -> None:
-    marks = {step: tmp_path / step for step in ("claimed", "posted", "settled")}
-    faults = ",".join(f"{step}:{path}" for step, path in marks.items())
-    with RunningBellhop(tmp_path / "var", environment(twilio, BELLHOP_FAULT=faults)) as bellhop:
-        story = Story(bellhop, twilio)
-        the_worker_dies_at_each_step(story, marks)
-        reports_arrive(story)
-        answers_are_lost(story)
-        stores_and_processes_are_lost(story)
-        story.check()
-        assert bellhop.stop() == 0
-
-        everything_was_down(story)
-        story.check()
-        assert bellhop.stop() == 0
-        assert "Traceback" not in bellhop.output
-
-
-def the_worker_dies_at_each_step(story: Story, marks: dict[str, Path]) -> None:
-    """Between claim and request, between request and settling, and after it."""
-    for n, step in enumerate(marks):
-        story.ask(f"Sent when the worker dies, {n}")
-        wait_until(marks[step].exists, 20, f"the worker died: {step}")
-
-
-def reports_arrive(story: Story) -> None:
-    """Twilio's reports: posted by it, signed, repeated and out of order; one of them says more than the answer did."""
-    story.twilio.auto_statuses = ("sent", "delivered", "sent", "delivered")
-    story.ask("Reported")
-    story.ask_and_be_answered("Reported, its answer lost", Reply(accept=True, reset=True))
-    for body in ("Reported", "Reported, its answer lost"):
-        story.accepted(body)
-        wait_until(lambda body=body: story.said(body) == "delivered", 20, f"{body!r} is delivered")
-    story.twilio.auto_statuses = ()
-    wait_until(lambda: len(story.twilio.callbacks) == 8, 20, "all reports are posted")
-    assert {answer for _, _, answer in story.twilio.callbacks} == {204}
-
-
-def answers_are_lost(story: Story) -> None:
-    """The request arrives, and what became of it does not."""
-    for body, reply in UNCLEAR.items():
-        story.ask_and_be_answered(body, reply)
-    throttled_at = time.time()
-    story.ask_and_be_answered("429 with Retry-After", Reply(status=429, retry_after=2))
-    assert story.accepted("429 with Retry-After").at >= throttled_at + 2
-
-
-def stores_and_processes_are_lost(story: Story) -> None:
-    """While messages wait for their time."""
-    bellhop = story.bellhop
-    for n in range(4):
-        story.ask(f"Pending when Redis is emptied, {n}", in_s=3 + n / 2)
-    story.flush(bellhop.redis_url)
-    story.ask("Due while nobody promotes or sends", in_s=0.5)
-    back = [story.lose("scheduler"), story.lose("worker")]
-    story.ask("Pending when Redis is killed", in_s=8)
-    back.append(story.lose("redis"))
-    story.ask("Accepted while Redis is away")
-    story.ask("Accepted while Redis is away, for later", in_s=4)
-    wait_until(lambda: all(is_back() for is_back in back), 30, "all are back")
-
-
-def everything_was_down(story: Story) -> None:
-    """A message falls due in the dark."""
-    body = "Due while everything was down"
-    story.bellhop.start()
-    story.ask(body, in_s=4)
-    assert story.bellhop.stop() == 0
-    wait_until(lambda: time.time() > story.due[body], 10, "it is due")
-    assert body not in {sent.body for sent in story.twilio.accepted}
-    story.bellhop.start()
-    story.accepted(body)
 
 
 def test_two_workers_on_postgresql_whose_account_is_refused_for_a_while(tmp_path: Path, twilio: TwilioServer) -> None:
