@@ -80,6 +80,14 @@ class Consent(Base):
     revoked_at: Mapped[datetime | None]
 
 
+STOP = "stop"
+"""The person said so, from this address."""
+PROVIDER = "provider"
+"""The provider lets nothing through: 21610, a bounce, a complaint."""
+MANUAL = "manual"
+"""Entered by the business."""
+
+
 class Suppression(Base):
     """An opt-out in force: no message of this workspace and channel goes to this address."""
 
@@ -94,5 +102,5 @@ class Suppression(Base):
     channel: Mapped[str] = mapped_column(String(16))
     address: Mapped[str] = mapped_column(String(320))
     source: Mapped[str] = mapped_column(String(32))
-    """``stop`` (the person said so), ``provider`` (21610, a bounce, a complaint) or ``manual``."""
+    """`STOP`, `PROVIDER` or `MANUAL`."""
     created_at: Mapped[datetime] = mapped_column(default=clock.now)

@@ -10,7 +10,7 @@ from sqlalchemy.sql import ColumnElement
 
 from app import clock, events
 from app.channels.phone import Channel, addresses_by_channel, check_address
-from app.contacts.models import Contact, Suppression
+from app.contacts.models import MANUAL, PROVIDER, Contact, Suppression
 from app.database import insert_ignore
 from app.errors import Conflict, NotFound, invalid_field
 from app.extensions import settings
@@ -167,19 +167,24 @@ def change(session: Session, contact: Contact, values: dict[str, Any]) -> Contac
 
 
 def _carry_opt_outs_over(session: Session, contact: Contact, before: Mapping[Channel, str | None]) -> None:
-    """Who did not want messages does not want them on a new number either."""
+    """Who did not want messages does not want them on a new number either, until the business knows better.
+
+    The new opt-out is `MANUAL`, whatever the old one was: a STOP from a number that was not theirs at all is no reason
+    why they could only be reached after a START. An email address that bounced is left behind for good.
+    """
     for channel, address in addresses(contact).items():
         old = before.get(channel)  # type: ignore[call-overload]
-        if old is not None and old != address:
-            source = session.scalar(
-                select(Suppression.source).where(
-                    Suppression.workspace_id == contact.workspace_id,
-                    Suppression.channel == channel,
-                    Suppression.address == old,
-                )
-            )
-            if source is not None:
-                suppress(session, [contact.workspace_id], channel, address, source)
+        if old is None or old == address:
+            continue
+        out = select(Suppression.id).where(
+            Suppression.workspace_id == contact.workspace_id,
+            Suppression.channel == channel,
+            Suppression.address == old,
+        )
+        if channel == "email":
+            out = out.where(Suppression.source != PROVIDER)
+        if session.scalar(out) is not None:
+            suppress(session, [contact.workspace_id], channel, address, MANUAL)
 
 
 PLANNED_BY = ("phone", "email", "timezone")

@@ -4,12 +4,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.contacts import service as contacts
-from app.contacts.models import Contact, Suppression
+from app.contacts.models import MANUAL, STOP, Contact, Suppression
 from app.errors import Conflict, invalid_field
 from app.messages.service import cancel_pending_to
-
-MANUAL = "manual"
-STOP = "stop"
 
 
 def opt_out(session: Session, contact: Contact, channel: str | None, source: str = MANUAL) -> list[str]:

@@ -16,6 +16,7 @@ from app.channels import accounts
 from app.channels.base import Accepted, Failure, FailureKind, SendResult
 from app.channels.registry import providers
 from app.contacts import service as contacts
+from app.contacts.models import PROVIDER
 from app.database import batch, writing
 from app.logs import get_logger
 from app.messages import decisions, statements, status
@@ -120,7 +121,7 @@ def _settle_accepted(accepted: Sequence[tuple[Claim, Accepted]], now: datetime) 
 def _settle_failure(session: Session, claim: Claim, failure: Failure, now: datetime) -> list[queue.Nudge]:
     problem = {"error_code": failure.code, "error_message": failure.message}
     if failure.kind is FailureKind.OPTED_OUT:
-        contacts.suppress(session, [claim.workspace_id], claim.channel, claim.to_address, "provider")
+        contacts.suppress(session, [claim.workspace_id], claim.channel, claim.to_address, PROVIDER)
     match decisions.after_failure(failure, standing(claim, session), now):
         case decisions.Retry(at, counted, uncounted):
             row = _settle_row(

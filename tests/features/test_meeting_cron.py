@@ -64,7 +64,7 @@ def test_it_runs_twice_and_sends_once(nine: World) -> None:
     nine.work()
     assert len(nine.provider.posted) == 1
     nine.clock.advance(minutes=30)
-    second = nine.salon.post(PATH).json["data"]
+    second = nine.salon.call("POST", PATH).json["data"]
     assert second == {"checked": 1, "scheduled": 0, "skipped": 1, "failed": 0}
     nine.work()
     assert len(nine.provider.posted) == 1
@@ -151,5 +151,5 @@ def test_without_keys_in_use_it_still_needs_one(make_world: object) -> None:
 
 def test_a_dry_run_counts_and_makes_nothing(nine: World) -> None:
     written_by_hand("ws_salon")
-    assert nine.salon.post(PATH, X_Dry_Run="true").json["data"]["scheduled"] == 2
+    assert nine.salon.call("POST", PATH, X_Dry_Run="true").json["data"]["scheduled"] == 2
     assert plan() == {}

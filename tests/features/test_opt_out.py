@@ -66,12 +66,23 @@ def test_a_stop_shows_and_only_the_person_lifts_it(world: World) -> None:
     error_of(world.salon.post(f"{PATH}/opt-in", {"channel": "sms"}), 409, "said_stop")
 
 
-def test_a_new_number_is_not_opted_out(world: World) -> None:
-    data_of(world.salon.post(f"{PATH}/opt-out", {"channel": "sms"}))
+@pytest.mark.parametrize("source", ["manual", "stop", "provider"])
+def test_an_opt_out_goes_along_to_a_new_number_where_the_business_may_lift_it(world: World, source: str) -> None:
+    with writing() as session:
+        contacts.suppress(session, ["ws_salon"], "sms", PERSON, source)
 
     changed = data_of(world.salon.call("PATCH", PATH, {"phone": "+12345678902"}))
 
-    assert changed["optedOut"] == []
+    assert changed["optedOut"] == ["sms"]
+    assert data_of(world.salon.post(f"{PATH}/opt-in", {"channel": "sms"}))["optedOut"] == []
+
+
+def test_an_address_that_bounced_is_left_behind_and_a_wish_is_not(world: World) -> None:
+    for source, expected in (("provider", []), ("stop", ["email"])):
+        with writing() as session:
+            contacts.suppress(session, ["ws_salon"], "email", data_of(world.salon.get(PATH))["email"], source)
+        changed = data_of(world.salon.call("PATCH", PATH, {"email": f"{source}@example.com"}))
+        assert changed["optedOut"] == expected
 
 
 def test_a_channel_without_an_address_is_refused(world: World) -> None:

@@ -60,14 +60,6 @@ def test_a_new_number_reaches_what_is_booked_at_the_same_moment(world: World) ->
         assert plan()[f"reminder-24hr-a{index}"].to_address == f"+1234567200{index}"
 
 
-def test_who_wants_no_messages_wants_none_on_a_new_number(world: World) -> None:
-    data = make(world.salon, PATH, appointment(email=None))
-    path = f"/api/contacts/{data['contactId']}"
-    assert world.salon.post(f"{path}/opt-out", {}).json["data"]["optedOut"] == ["sms", "whatsapp"]
-    answer = world.salon.ask("PATCH", path, {"phone": "+12345670009"})
-    assert answer.json["data"]["optedOut"] == ["sms", "whatsapp"]
-
-
 def test_a_name_is_changed_where_it_belongs(world: World) -> None:
     make(world.salon, PATH, appointment())
     answer = world.salon.ask("PATCH", f"{PATH}/uuid-123", {"name": "Zed"})
