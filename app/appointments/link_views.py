@@ -16,7 +16,7 @@ from app.api.body import read_form
 from app.appointments import pages, planning, service
 from app.appointments.models import Appointment
 from app.channels.phone import WHATSAPP
-from app.contacts.models import Contact
+from app.contacts.models import STOP, Contact
 from app.database import reading, write
 from app.errors import ApiError, Conflict, NotFound, invalid_field
 from app.logs import get_logger
@@ -155,7 +155,7 @@ def _opt_out(session: Session, link: Link) -> list[OptOut]:
     }
     log.info("unsubscribed by link", channel=link.channel, contact_id=contact.id, workspace_id=workspace.id)
     return [
-        opt_out(session, [workspace.id], channel, address, "stop")
+        opt_out(session, [workspace.id], channel, address, STOP)
         for channel in ((link.channel,) if link.channel else tuple(by_channel))
         for address in by_channel[channel]
     ]

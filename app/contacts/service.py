@@ -18,6 +18,9 @@ from app.ids import new_id
 
 SqlText = ColumnElement[str] | InstrumentedAttribute[str] | str
 
+PLANNED_BY = ("phone", "email", "timezone")
+"""What the reminders of a person's appointments follow from."""
+
 
 def suppress(session: Session, workspace_ids: Sequence[str], channel: str, address: str, source: str) -> int:
     """Let no message of these workspaces and this channel reach an address; returns how many are new."""
@@ -187,8 +190,6 @@ def _carry_opt_outs_over(session: Session, contact: Contact, before: Mapping[Cha
             suppress(session, [contact.workspace_id], channel, address, MANUAL)
 
 
-PLANNED_BY = ("phone", "email", "timezone")
-"""What the reminders of a person's appointments follow from."""
 _UNIQUE = {"contactId": "public_id", "phone": "phone", "email": "email"}
 
 

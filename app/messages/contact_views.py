@@ -2,7 +2,7 @@
 
 from sqlalchemy.orm import Session
 
-from app import clock, events, queue
+from app import clock, queue
 from app.api import idempotency
 from app.api.auth import Caller
 from app.api.endpoint import dump, endpoint
@@ -10,8 +10,8 @@ from app.api.fields import WorkspaceQuery
 from app.api.idempotency import Outcome
 from app.contacts import schemas, service
 from app.contacts.views import TAG, blueprint
-from app.messages import opt_outs
 from app.messages.erasure import erase
+from app.messages.opting_out import opt_in_contact, opt_out_contact
 
 
 @endpoint(
@@ -32,16 +32,15 @@ def opt_out(caller: Caller, payload: schemas.ChannelRef, contact_id: str) -> Out
 
     def work(session: Session) -> Outcome:
         contact = service.find(session, workspace_id, contact_id, lock=True)
-        dropped = opt_outs.opt_out(session, contact, payload.channel)
+        stored = opt_out_contact(session, contact, payload.channel)
         out = service.opted_out(session, workspace_id, [contact])[contact.id]
-        known = service.addresses(contact)
 
         def after_commit() -> None:
-            queue.remove(dropped)
-            for channel in [payload.channel] if payload.channel else known:
-                events.opted_out.send(workspace_id=workspace_id, channel=channel, address=known[channel])
+            for one in stored:
+                one.announce()
 
-        state = schemas.OptOutState(contact_id=contact.public_id, opted_out=out, cancelled=len(dropped))
+        dropped = sum(len(one.dropped_jobs) for one in stored)
+        state = schemas.OptOutState(contact_id=contact.public_id, opted_out=out, cancelled=dropped)
         return Outcome(dump(state), after_commit)
 
     return idempotency.carry_out(work)
@@ -63,7 +62,7 @@ def opt_in(caller: Caller, payload: schemas.ChannelRef, contact_id: str) -> Outc
 
     def work(session: Session) -> Outcome:
         contact = service.find(session, workspace_id, contact_id, lock=True)
-        opt_outs.opt_in(session, contact, payload.channel)
+        opt_in_contact(session, contact, payload.channel)
         out = service.opted_out(session, workspace_id, [contact])[contact.id]
         return Outcome(dump(schemas.OptOutState(contact_id=contact.public_id, opted_out=out, cancelled=0)))
 

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from app import clock, events
 from app.channels.phone import channel_of
 from app.contacts import service as contacts
+from app.contacts.models import STOP
 from app.database import insert_ignore, writing
 from app.extensions import settings
 from app.logs import get_logger
@@ -97,7 +98,7 @@ def receive(inbound: Inbound) -> None:
         if intent in ("stop", "start"):
             concerned = workspaces_of(session, inbound.recipient, inbound.messaging_service_sid)
         if intent == "stop":
-            opted_out = opt_out(session, concerned, channel, inbound.sender, "stop")
+            opted_out = opt_out(session, concerned, channel, inbound.sender, STOP)
         elif intent == "start":
             contacts.lift(session, concerned, channel, inbound.sender)
     if intent:
